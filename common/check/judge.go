@@ -1,0 +1,332 @@
+package check
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sort"
+	"strings"
+	"time"
+)
+
+// skewTolerance is how far ahead another clock may be before a time in the
+// future is a finding.
+const skewTolerance = 60 * time.Second
+
+// judge turns what was seen into a verdict. It is the only place in which
+// limits are applied.
+func (l *Look) judge(s *sight, now time.Time) *Result {
+	j := &judge{look: l, limits: l.limitTable(), result: &Result{
+		Definition: l.Definition, Target: l.target(), Summary: s.summary, Notes: s.notes, Parts: s.parts, TimedOut: s.timedOut,
+	}}
+	if l.Setup.Notice != "" {
+		j.result.Notices = []string{l.Setup.Notice}
+	}
+	for _, f := range s.failures {
+		j.fault(f)
+	}
+	for _, o := range s.values {
+		j.value(o, s.details[strings.Join(o.labels, "\x00")], now)
+	}
+	for _, f := range s.found {
+		j.finding(f.finding, f.text, f.labels)
+	}
+	if s.timedOut {
+		j.deadline(fmt.Sprintf("no result within %s", FormatDuration(l.timeout())))
+	}
+	if s.interrupted != "" {
+		j.row(ranked{Row: Row{State: Unknown, Text: s.interrupted, Kind: RowDeadline, Reason: Timeout}})
+	}
+	if len(s.failures) == 0 && !s.timedOut && s.interrupted == "" {
+		j.unmatched()
+		if len(s.values) == 0 && len(s.found) == 0 {
+			j.row(ranked{Row: Row{State: Unknown, Text: "nothing was looked at", Kind: RowFault, Reason: Data}})
+		}
+	}
+	return j.finish()
+}
+
+func (l *Look) target() string {
+	if l.Target != "" {
+		return l.Target
+	}
+	return l.Setup.Target
+}
+
+func (l *Look) timeout() time.Duration {
+	if l.Timeout > 0 {
+		return l.Timeout
+	}
+	return l.Definition.Timeout
+}
+
+type judge struct {
+	look   *Look
+	limits *limitTable
+	result *Result
+	rows   []ranked
+}
+
+// ranked is a row with what orders it among rows of the same state: faults
+// before findings before values, then the metric's place in the definition,
+// then how far the value is beyond its limit.
+type ranked struct {
+	Row
+	order  int
+	excess float64
+}
+
+const (
+	orderFault   = -2
+	orderFinding = -1
+)
+
+func (j *judge) row(r ranked) { j.rows = append(j.rows, r) }
+
+// fault adds a row for an error, one for each of joined errors.
+func (j *judge) fault(f failure) {
+	if joined, ok := f.err.(interface{ Unwrap() []error }); ok {
+		for _, err := range joined.Unwrap() {
+			j.fault(failure{err: err, where: f.where})
+		}
+		return
+	}
+	reason := ReasonOf(f.err)
+	text := f.err.Error()
+	if f.where != "" {
+		text = f.where + ": " + text
+	}
+	var p *panicFault
+	if errors.As(f.err, &p) {
+		j.result.Trace = append(j.result.Trace, p.stack)
+	}
+	j.row(ranked{order: orderFault, Row: Row{
+		State: reason.State(), Text: CleanMax(text, 2*MaxText), Kind: RowFault, Reason: reason,
+	}})
+}
+
+func (j *judge) deadline(text string) {
+	state := Unknown
+	if j.look.TimeoutState != nil {
+		state = *j.look.TimeoutState
+	}
+	j.row(ranked{order: orderFault, Row: Row{State: state, Text: text, Kind: RowDeadline, Reason: Timeout}})
+}
+
+func (j *judge) finding(f *Finding, text string, labels []string) {
+	state := f.State
+	if s, ok := j.look.Severities[f.Key]; ok {
+		state = s
+	}
+	j.row(ranked{order: orderFinding, Row: Row{
+		State: state, Text: CleanMax(text, 2*MaxText), Kind: RowFinding, Key: f.Key, Labels: labels,
+	}})
+}
+
+func (j *judge) value(o observation, detail string, now time.Time) {
+	v := Value{Metric: o.metric, Labels: cleanLabels(o.labels), Number: o.value, Judged: o.value}
+	if o.metric.Kind == Since || o.metric.Kind == Until {
+		if o.at.IsZero() {
+			j.finding(builtinFinding("no_time"), rowName(o.metric, o.labels)+": there is no time", nil)
+			return
+		}
+		v.Number, v.Judged = j.moment(o, now)
+	}
+	v.Warning, v.Critical = j.limits.of(o.metric, o.labels)
+	switch {
+	case v.Critical != nil && v.Critical.Violates(v.Judged):
+		v.State = Critical
+	case v.Warning != nil && v.Warning.Violates(v.Judged):
+		v.State = Warning
+	}
+	j.result.Values = append(j.result.Values, v)
+	if v.Warning == nil && v.Critical == nil {
+		return
+	}
+	text := rowName(o.metric, o.labels) + " " + v.Metric.JudgedUnit().Format(v.Judged)
+	r := ranked{order: j.order(o.metric)}
+	if limit := v.violated(); limit != nil {
+		text += " (" + limit.Explain(v.Judged, v.Metric.JudgedUnit()) + ")"
+		r.excess = excess(*limit, v.Judged)
+	}
+	if detail != "" {
+		text += ", " + detail
+	}
+	r.Row = Row{State: v.State, Text: CleanMax(text, 2*MaxText), Kind: RowValue, Key: o.metric.Key, Labels: v.Labels}
+	j.row(r)
+}
+
+func (v *Value) violated() *Range {
+	switch v.State {
+	case Critical:
+		return v.Critical
+	case Warning:
+		return v.Warning
+	}
+	return nil
+}
+
+// moment turns a time into Unix seconds and the seconds that are judged. A
+// little ahead of our clock counts as now; more is a finding, because an age
+// below zero would hide how old a thing is.
+func (j *judge) moment(o observation, now time.Time) (number, judged float64) {
+	number = float64(o.at.UnixMicro()) / 1e6
+	if o.metric.Kind == Until {
+		return number, o.at.Sub(now).Seconds()
+	}
+	age := now.Sub(o.at)
+	if age < -skewTolerance {
+		j.finding(builtinFinding("clock_skew"), fmt.Sprintf("%s: %s lies %s in the future",
+			rowName(o.metric, o.labels), o.at.UTC().Format(time.RFC3339), FormatDuration(-age)), nil)
+	}
+	return number, math.Max(age.Seconds(), 0)
+}
+
+// excess says how far beyond the limit a value is, as a share of the bound.
+func excess(r Range, v float64) float64 {
+	bound := r.End
+	if v < r.Start || math.IsInf(bound, 0) {
+		bound = r.Start
+	}
+	if math.IsNaN(v) || bound == 0 || math.IsInf(bound, 0) {
+		return math.Abs(v)
+	}
+	return math.Abs(v-bound) / math.Abs(bound)
+}
+
+func (j *judge) order(m *Metric) int {
+	for i, known := range j.look.Definition.Metrics {
+		if known == m {
+			return i
+		}
+	}
+	return len(j.look.Definition.Metrics)
+}
+
+// unmatched reports limits of the operator that matched nothing: a typo must
+// not silence a check.
+func (j *judge) unmatched() {
+	for i, used := range j.limits.used {
+		if !used {
+			l := j.look.Limits[i]
+			j.finding(builtinFinding("unmatched_limit"),
+				fmt.Sprintf("%s limit %s matches nothing that was observed", strings.ToLower(l.Severity.String()), l), nil)
+		}
+	}
+}
+
+// finish sorts the rows and takes the worst.
+func (j *judge) finish() *Result {
+	sort.SliceStable(j.rows, func(a, b int) bool {
+		x, y := j.rows[a], j.rows[b]
+		switch {
+		case x.State != y.State:
+			return x.State.WorseThan(y.State)
+		case x.order != y.order:
+			return x.order < y.order
+		case x.excess != y.excess:
+			return x.excess > y.excess
+		}
+		return false
+	})
+	r := j.result
+	for _, row := range j.rows {
+		r.Rows = append(r.Rows, row.Row)
+		r.State = Worst(r.State, row.State)
+		if r.Reason == "" && row.Reason != "" {
+			r.Reason = row.Reason
+		}
+	}
+	for i, n := range r.Notes {
+		r.Notes[i] = Clean(n)
+	}
+	r.Summary = Clean(r.Summary)
+	return r
+}
+
+func rowName(m *Metric, labels []string) string {
+	title := m.Title
+	if title == "" {
+		title = strings.ReplaceAll(m.Key, "_", " ")
+	}
+	if len(labels) == 0 {
+		return title
+	}
+	return Clean(strings.Join(labels, " ")) + ": " + title
+}
+
+// cleanLabels makes label values valid UTF-8 of bounded length, as Prometheus
+// requires; the globs of limits see them as they came.
+func cleanLabels(labels []string) []string {
+	clean := make([]string, len(labels))
+	for i, l := range labels {
+		clean[i] = l
+		if len(l) > MaxText || strings.ToValidUTF8(l, "?") != l {
+			clean[i] = Clean(l)
+		}
+	}
+	return clean
+}
+
+// limitTable resolves which limit judges a value: the operator's before the
+// profile's before the metric's default; among equals the one with more
+// labels, then the later.
+type limitTable struct {
+	operator, profile []Limit
+	used              []bool
+	defaults          map[*Metric][2]*Range
+}
+
+func (l *Look) limitTable() *limitTable {
+	t := &limitTable{operator: l.Limits, profile: l.Setup.Limits, used: make([]bool, len(l.Limits)), defaults: make(map[*Metric][2]*Range)}
+	for _, m := range l.Definition.Metrics {
+		t.defaults[m] = [2]*Range{defaultRange(m, m.Warning), defaultRange(m, m.Critical)}
+	}
+	return t
+}
+
+// defaultRange parses a declared range; Definition.Validate proves that it
+// can be parsed, and a limit that cannot must not pass for none.
+func defaultRange(m *Metric, text string) *Range {
+	if text == "" {
+		return nil
+	}
+	r, err := ParseRange(text, m.JudgedUnit())
+	if err != nil {
+		return &Range{Start: math.Inf(-1), End: math.Inf(1), Inside: true}
+	}
+	return &r
+}
+
+func (t *limitTable) of(m *Metric, labels []string) (warning, critical *Range) {
+	for i := range t.operator {
+		if !t.used[i] && t.operator[i].applies(m, labels) {
+			t.used[i] = true
+		}
+	}
+	resolve := func(severity State, fallback *Range) *Range {
+		if r := best(t.operator, m, labels, severity); r != nil {
+			return r
+		}
+		if r := best(t.profile, m, labels, severity); r != nil {
+			return r
+		}
+		return fallback
+	}
+	d := t.defaults[m]
+	return resolve(Warning, d[0]), resolve(Critical, d[1])
+}
+
+func best(limits []Limit, m *Metric, labels []string, severity State) *Range {
+	var chosen *Limit
+	for i := range limits {
+		l := &limits[i]
+		if l.Severity == severity && l.applies(m, labels) && (chosen == nil || len(l.Match) >= len(chosen.Match)) {
+			chosen = l
+		}
+	}
+	if chosen == nil {
+		return nil
+	}
+	return &chosen.Range
+}

@@ -1,0 +1,151 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// abandonGrace is how long after the deadline a check may still return before
+// it is abandoned: what honours its context needs a moment to come back.
+const abandonGrace = 150 * time.Millisecond
+
+// Look is everything that one look of a prepared check needs. Run may be
+// called again and again, never twice at once.
+type Look struct {
+	Definition   *Definition
+	Check        Check
+	Setup        Setup
+	Target       string           // overrides Setup.Target
+	Limits       []Limit          // the operator's
+	Severities   map[string]State // of findings, the operator's
+	Only, Skip   []string         // parts
+	Timeout      time.Duration    // zero: the definition's
+	TimeoutState *State           // nil: UNKNOWN
+	Memory       Memory           // nil: none
+	Now          func() time.Time // nil: time.Now
+	Notes        []string         // of the face, shown with -v
+}
+
+// Run takes one look and judges it. It returns at the deadline at the
+// latest, whatever the check does. The panic of a check becomes UNKNOWN.
+func (l *Look) Run(ctx context.Context) *Result {
+	now := l.Now
+	if now == nil {
+		now = time.Now
+	}
+	timeout := l.Timeout
+	if timeout <= 0 {
+		timeout = l.Definition.Timeout
+	}
+	report := &Report{
+		def: l.Definition, now: now, only: l.Only, skip: l.Skip, memory: l.Memory,
+		seen: make(map[string]bool), notes: append([]string(nil), l.Notes...),
+	}
+	started, clock := now(), time.Now()
+	end := clock.Add(timeout)
+	run, cancel := context.WithDeadline(withLookDeadline(ctx, end), end)
+
+	done := make(chan error, 1)
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		defer cancel()
+		done <- guard(func() error { return l.Check.Run(run, report) })
+	}()
+
+	abandoned := l.wait(ctx, report, done, timeout)
+	seen := report.freeze()
+	if !abandoned && !seen.timedOut && seen.interrupted == "" {
+		seen.commit(l.Memory, started)
+	}
+	result := l.judge(seen, now())
+	result.Started, result.Duration = started, time.Since(clock)
+	if abandoned {
+		result.Abandoned = finished
+	}
+	return result
+}
+
+// wait returns when the check has, or when its time is over: true when it was
+// left running.
+func (l *Look) wait(ctx context.Context, report *Report, done <-chan error, timeout time.Duration) (abandoned bool) {
+	deadline := time.NewTimer(timeout)
+	defer deadline.Stop()
+	select {
+	case err := <-done:
+		report.Fail(err)
+		return false
+	case <-ctx.Done():
+		report.interrupt(context.Cause(ctx))
+	case <-deadline.C:
+		report.timeOut()
+	}
+	grace := time.NewTimer(abandonGrace)
+	defer grace.Stop()
+	select {
+	case err := <-done:
+		// What failed only because the time was over is said once, by the
+		// deadline's own row.
+		if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+			report.Fail(err)
+		}
+		return false
+	case <-grace.C:
+		return true
+	}
+}
+
+// sight is a frozen report.
+type sight struct {
+	values      []observation
+	found       []found
+	failures    []failure
+	parts       []PartTime
+	details     map[string]string
+	notes       []string
+	summary     string
+	remember    []byte
+	timedOut    bool
+	interrupted string
+}
+
+func (r *Report) freeze() *sight {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.frozen = true
+	return &sight{
+		values: r.values, found: r.found, failures: r.failures, parts: r.parts, details: r.details,
+		notes: r.notes, summary: r.summary, remember: r.remember,
+		timedOut: r.timedOut, interrupted: r.interrupted,
+	}
+}
+
+func (r *Report) timeOut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.timedOut = true
+}
+
+func (r *Report) interrupt(cause error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if errors.Is(cause, context.DeadlineExceeded) {
+		r.timedOut = true
+		return
+	}
+	r.interrupted = fmt.Sprintf("interrupted: %v", cause)
+}
+
+// commit stores what the look remembered. A failure is a finding: rates and
+// growth will be missing until it is mended.
+func (s *sight) commit(memory Memory, at time.Time) {
+	if s.remember == nil || memory == nil {
+		return
+	}
+	if err := memory.Store(s.remember, at); err != nil {
+		f := builtinFinding("memory_lost")
+		s.found = append(s.found, found{finding: f, text: fmt.Sprintf("this look is not kept for the next one: %v", err)})
+	}
+}
