@@ -34,8 +34,9 @@ type Definition struct {
 // time.
 type Check interface {
 	// Prepare validates the options and reads the product's own files. It
-	// opens no connection. Its errors are the operator's to mend, so they
-	// become UNKNOWN with reason config unless they say otherwise.
+	// opens no connection. It is called anew before each Run. Its errors are
+	// the operator's to mend, so they become UNKNOWN with reason config
+	// unless they say otherwise.
 	Prepare() (Setup, error)
 	// Run takes one look and reports what it sees. An error is the same as
 	// Report.Fail. Run never prints and does not know which face called it.

@@ -16,11 +16,11 @@ const skewTolerance = 60 * time.Second
 // judge turns what was seen into a verdict. It is the only place in which
 // limits are applied.
 func (l *Look) judge(s *sight, now time.Time) *Result {
-	j := &judge{look: l, limits: l.limitTable(), result: &Result{
-		Definition: l.Definition, Target: l.target(), Summary: s.summary, Notes: s.notes, Parts: s.parts, TimedOut: s.timedOut,
+	j := &judge{look: l, limits: l.limitTable(s.setup.Limits), result: &Result{
+		Definition: l.Definition, Target: l.target(s.setup), Summary: s.summary, Notes: s.notes, Parts: s.parts, TimedOut: s.timedOut,
 	}}
-	if l.Setup.Notice != "" {
-		j.result.Notices = []string{l.Setup.Notice}
+	if s.setup.Notice != "" {
+		j.result.Notices = []string{s.setup.Notice}
 	}
 	for _, f := range s.failures {
 		j.fault(f)
@@ -46,11 +46,11 @@ func (l *Look) judge(s *sight, now time.Time) *Result {
 	return j.finish()
 }
 
-func (l *Look) target() string {
+func (l *Look) target(setup Setup) string {
 	if l.Target != "" {
 		return l.Target
 	}
-	return l.Setup.Target
+	return setup.Target
 }
 
 func (l *Look) timeout() time.Duration {
@@ -277,8 +277,8 @@ type limitTable struct {
 	defaults          map[*Metric][2]*Range
 }
 
-func (l *Look) limitTable() *limitTable {
-	t := &limitTable{operator: l.Limits, profile: l.Setup.Limits, used: make([]bool, len(l.Limits)), defaults: make(map[*Metric][2]*Range)}
+func (l *Look) limitTable(profile []Limit) *limitTable {
+	t := &limitTable{operator: l.Limits, profile: profile, used: make([]bool, len(l.Limits)), defaults: make(map[*Metric][2]*Range)}
 	for _, m := range l.Definition.Metrics {
 		t.defaults[m] = [2]*Range{defaultRange(m, m.Warning), defaultRange(m, m.Critical)}
 	}

@@ -11,13 +11,12 @@ import (
 // it is abandoned: what honours its context needs a moment to come back.
 const abandonGrace = 150 * time.Millisecond
 
-// Look is everything that one look of a prepared check needs. Run may be
-// called again and again, never twice at once.
+// Look is everything that one look needs. Run may be called again and again,
+// never twice at once.
 type Look struct {
 	Definition   *Definition
 	Check        Check
-	Setup        Setup
-	Target       string           // overrides Setup.Target
+	Target       string           // overrides the target of Prepare
 	Limits       []Limit          // the operator's
 	Severities   map[string]State // of findings, the operator's
 	Only, Skip   []string         // parts
@@ -28,8 +27,9 @@ type Look struct {
 	Notes        []string         // of the face, shown with -v
 }
 
-// Run takes one look and judges it. It returns at the deadline at the
-// latest, whatever the check does. The panic of a check becomes UNKNOWN.
+// Run prepares the check anew, takes one look and judges it. It returns at
+// the deadline at the latest, whatever the check does. The panic of a check
+// becomes UNKNOWN.
 func (l *Look) Run(ctx context.Context) *Result {
 	now := l.Now
 	if now == nil {
@@ -52,7 +52,7 @@ func (l *Look) Run(ctx context.Context) *Result {
 	go func() {
 		defer close(finished)
 		defer cancel()
-		done <- guard(func() error { return l.Check.Run(run, report) })
+		done <- guard(func() error { return l.look(run, report) })
 	}()
 
 	abandoned := l.wait(ctx, report, done, timeout)
@@ -66,6 +66,28 @@ func (l *Look) Run(ctx context.Context) *Result {
 		result.Abandoned = finished
 	}
 	return result
+}
+
+// look prepares and runs. Preparing belongs to the look, so that a rotated
+// key or a renewed file is seen in both faces alike, and a file that hangs
+// costs one look only.
+func (l *Look) look(ctx context.Context, report *Report) error {
+	setup, err := l.Check.Prepare()
+	if err != nil {
+		return PrepareFault(err)
+	}
+	report.prepared(setup)
+	return l.Check.Run(ctx, report)
+}
+
+// PrepareFault gives an error of Prepare that names no reason the reason
+// config.
+func PrepareFault(err error) error {
+	var f *Fault
+	if errors.As(err, &f) {
+		return err
+	}
+	return &Fault{Reason: Config, Err: err}
 }
 
 // wait returns when the check has, or when its time is over: true when it was
@@ -99,6 +121,7 @@ func (l *Look) wait(ctx context.Context, report *Report, done <-chan error, time
 
 // sight is a frozen report.
 type sight struct {
+	setup       Setup
 	values      []observation
 	found       []found
 	failures    []failure
@@ -116,10 +139,17 @@ func (r *Report) freeze() *sight {
 	defer r.mu.Unlock()
 	r.frozen = true
 	return &sight{
+		setup: r.setup,
 		values: r.values, found: r.found, failures: r.failures, parts: r.parts, details: r.details,
 		notes: r.notes, summary: r.summary, remember: r.remember,
 		timedOut: r.timedOut, interrupted: r.interrupted,
 	}
+}
+
+func (r *Report) prepared(setup Setup) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.setup = setup
 }
 
 func (r *Report) timeOut() {

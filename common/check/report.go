@@ -20,6 +20,7 @@ type Report struct {
 	memory     Memory
 
 	mu       sync.Mutex
+	setup    Setup
 	frozen   bool
 	values   []observation
 	seen     map[string]bool // metric key and label values
