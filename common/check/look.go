@@ -139,7 +139,7 @@ func (r *Report) freeze() *sight {
 	defer r.mu.Unlock()
 	r.frozen = true
 	return &sight{
-		setup: r.setup,
+		setup:  r.setup,
 		values: r.values, found: r.found, failures: r.failures, parts: r.parts, details: r.details,
 		notes: r.notes, summary: r.summary, remember: r.remember,
 		timedOut: r.timedOut, interrupted: r.interrupted,

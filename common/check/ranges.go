@@ -130,7 +130,7 @@ func (r Range) Violates(v float64) bool {
 // limit of this unit has (per cent for Ratio), without suffixes and as a
 // plain number where that means the same: Icinga keeps only plain numbers.
 func (r Range) Format(unit Unit) string {
-	number := func(v float64) string { return strconv.FormatFloat(unit.shown(v), 'f', -1, 64) }
+	number := func(v float64) string { return strconv.FormatFloat(unit.Shown(v), 'f', -1, 64) }
 	var b strings.Builder
 	if r.Inside {
 		b.WriteByte('@')

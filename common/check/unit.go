@@ -107,10 +107,10 @@ func (u Unit) fromLimit(v float64) float64 {
 	return v
 }
 
-// shown turns a value in base units into the number that people and
+// Shown turns a value in base units into the number that people and
 // performance data see: a ratio into per cent. It takes the shortest number
 // that turns back into the same value, because 0.07*100 is 7.000000000000001.
-func (u Unit) shown(v float64) float64 {
+func (u Unit) Shown(v float64) float64 {
 	if u != Ratio || math.IsInf(v, 0) || math.IsNaN(v) {
 		return v
 	}
@@ -140,7 +140,7 @@ func (u Unit) Format(v float64) string {
 	case Bytes:
 		return formatBytes(v)
 	case Ratio:
-		return short(u.shown(v)) + " %"
+		return short(u.Shown(v)) + " %"
 	}
 	return short(v)
 }
