@@ -1,6 +1,7 @@
 package check
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -16,7 +17,7 @@ const skewTolerance = 60 * time.Second
 // judge turns what was seen into a verdict. It is the only place in which
 // limits are applied.
 func (l *Look) judge(s *sight, now time.Time) *Result {
-	j := &judge{look: l, limits: l.limitTable(s.setup.Limits), result: &Result{
+	j := &judge{look: l, interrupted: s.interrupted != "", limits: l.limitTable(s.setup.Limits), result: &Result{
 		Definition: l.Definition, Target: l.target(s.setup), Summary: s.summary, Notes: s.notes, Parts: s.parts, TimedOut: s.timedOut,
 	}}
 	if s.setup.Notice != "" {
@@ -61,10 +62,11 @@ func (l *Look) timeout() time.Duration {
 }
 
 type judge struct {
-	look   *Look
-	limits *limitTable
-	result *Result
-	rows   []ranked
+	look        *Look
+	limits      *limitTable
+	result      *Result
+	rows        []ranked
+	interrupted bool
 }
 
 // ranked is a row with what orders it among rows of the same state: faults
@@ -90,6 +92,9 @@ func (j *judge) fault(f failure) {
 			j.fault(failure{err: err, where: f.where})
 		}
 		return
+	}
+	if j.interrupted && errors.Is(f.err, context.Canceled) {
+		return // the interruption has its own row and is nobody's fault
 	}
 	reason := ReasonOf(f.err)
 	text := f.err.Error()

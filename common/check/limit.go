@@ -69,7 +69,10 @@ func parseLimit(d *Definition, severity State, item string) (Limit, error) {
 	}
 	metric, match, spec := d.Metrics[0], map[string]string(nil), item
 	if strings.Contains(item, "=") {
-		name, rest := cutLimit(item)
+		name, rest, ok := cutLimit(item)
+		if !ok {
+			return Limit{}, fmt.Errorf("limit %q: no = after the braces: write key{label=glob}=range", item)
+		}
 		key, labels, braces := strings.Cut(name, "{")
 		if metric = d.MetricByKey(key); metric == nil {
 			return Limit{}, fmt.Errorf("limit %q: no metric %q; there are %s", item, key, strings.Join(metricKeys(d), ", "))
@@ -93,16 +96,12 @@ func parseLimit(d *Definition, severity State, item string) (Limit, error) {
 }
 
 // cutLimit splits "key{label=glob}=range" at the equals sign outside braces.
-func cutLimit(item string) (name, spec string) {
+func cutLimit(item string) (name, spec string, ok bool) {
 	if end := strings.Index(item, "}"); end >= 0 {
-		rest, ok := strings.CutPrefix(item[end+1:], "=")
-		if !ok {
-			return item, ""
-		}
-		return item[:end+1], rest
+		spec, ok = strings.CutPrefix(item[end+1:], "=")
+		return item[:end+1], spec, ok
 	}
-	name, spec, _ = strings.Cut(item, "=")
-	return name, spec
+	return strings.Cut(item, "=")
 }
 
 func parseMatch(m *Metric, labels string) (map[string]string, error) {

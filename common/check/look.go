@@ -97,7 +97,7 @@ func (l *Look) wait(ctx context.Context, report *Report, done <-chan error, time
 	defer deadline.Stop()
 	select {
 	case err := <-done:
-		report.Fail(err)
+		report.returned(ctx, err)
 		return false
 	case <-ctx.Done():
 		report.interrupt(context.Cause(ctx))
@@ -108,14 +108,29 @@ func (l *Look) wait(ctx context.Context, report *Report, done <-chan error, time
 	defer grace.Stop()
 	select {
 	case err := <-done:
-		// What failed only because the time was over is said once, by the
-		// deadline's own row.
-		if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
-			report.Fail(err)
-		}
+		report.returned(ctx, err)
 		return false
 	case <-grace.C:
 		return true
+	}
+}
+
+// returned takes the error of a check that came back. What failed only
+// because the look was over is said once, by the deadline's own row.
+func (r *Report) returned(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		r.interrupt(context.Cause(ctx))
+	}
+	var f *Fault
+	switch {
+	case err == nil:
+	case errors.As(err, &f):
+		r.Fail(err)
+	case errors.Is(err, context.DeadlineExceeded):
+		r.timeOut()
+	case errors.Is(err, context.Canceled):
+	default:
+		r.Fail(err)
 	}
 }
 

@@ -1,0 +1,360 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+type funcCheck struct {
+	run     func(*Report) error
+	ctxRun  func(context.Context, *Report) error
+	setup   Setup
+	prepare error
+}
+
+func (c *funcCheck) Prepare() (Setup, error) { return c.setup, c.prepare }
+func (c *funcCheck) Close() error            { return nil }
+func (c *funcCheck) Run(ctx context.Context, r *Report) error {
+	if c.ctxRun != nil {
+		return c.ctxRun(ctx, r)
+	}
+	return c.run(r)
+}
+
+// look runs a function as a check at a fixed time and returns the result.
+func look(t *testing.T, adjust func(*Look), run func(*Report) error) *Result {
+	t.Helper()
+	d, c := testDefinition(run)
+	l := &Look{Definition: d, Check: c, Now: func() time.Time { return now }}
+	if adjust != nil {
+		adjust(l)
+	}
+	return l.Run(context.Background())
+}
+
+var now = time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
+
+func summary(r *Result) string {
+	rows := []string{r.State.String()}
+	for _, row := range r.Rows {
+		rows = append(rows, row.State.String()+" "+row.Text)
+	}
+	return strings.Join(rows, "; ")
+}
+
+func TestLookJudges(t *testing.T) {
+	limits := func(severity State, values ...string) func(*Look) {
+		return func(l *Look) {
+			got, err := ParseLimits(l.Definition, severity, values)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.Limits = got
+		}
+	}
+	tests := []struct {
+		name   string
+		adjust func(*Look)
+		run    func(*Report) error
+		want   string
+	}{
+		{"nothing", nil, func(*Report) error { return nil }, "UNKNOWN; UNKNOWN nothing was looked at"},
+		{"informative only", nil, func(r *Report) error { r.Observe(plain, 1e9); return nil }, "OK"},
+		{"within", nil, func(r *Report) error { r.Observe(depth, 10, "q", "/"); return nil }, "OK; OK q /: depth 10"},
+		{"worst first", nil, func(r *Report) error {
+			r.Observe(depth, 11, "a", "/")
+			r.Observe(depth, 200, "b", "/")
+			r.Observe(depth, 30, "c", "/")
+			return nil
+		}, "CRITICAL; CRITICAL b /: depth 200 (above 20); CRITICAL c /: depth 30 (above 20); WARNING a /: depth 11 (above 10)"},
+		{"NaN", nil, func(r *Report) error { r.Observe(share, math.NaN()); return nil }, "WARNING; WARNING share not a number (limit 80)"},
+		{"unknown does not hide critical", nil, func(r *Report) error {
+			r.Observe(depth, 30, "c", "/")
+			r.Fail(Faultf(Data, "read", "x", "no"), "d")
+			return nil
+		}, "CRITICAL; CRITICAL c /: depth 30 (above 20); UNKNOWN d: read x: no"},
+		{"unknown beats warning", nil, func(r *Report) error {
+			r.Observe(depth, 11, "c", "/")
+			return Faultf(Permission, "read", "x", "denied")
+		}, "UNKNOWN; UNKNOWN read x: denied; WARNING c /: depth 11 (above 10)"},
+		{"fault of a peer", nil, func(*Report) error {
+			return fmt.Errorf("wrapped: %w", Faultf(Dial, "connect to", "1.2.3.4:5", "refused"))
+		},
+			"CRITICAL; CRITICAL wrapped: connect to 1.2.3.4:5: refused"},
+		{"joined faults", nil, func(*Report) error {
+			return errors.Join(Faultf(Auth, "log in at", "x", "no"), Faultf(TLS, "greet", "y", "no"))
+		},
+			"CRITICAL; CRITICAL greet y: no; UNKNOWN log in at x: no"},
+		{"finding", nil, func(r *Report) error { r.Find(gone, "it | is\ngone"); return nil }, "CRITICAL; CRITICAL it ! is gone"},
+		{"finding with other severity", func(l *Look) { l.Severities = map[string]State{"gone": OK} },
+			func(r *Report) error { r.Find(gone, "gone"); return nil }, "OK; OK gone"},
+		{"since", nil, func(r *Report) error {
+			r.ObserveTime(ended, now.Add(-26*time.Hour))
+			r.Detail("the one of 01:00")
+			return nil
+		},
+			"WARNING; WARNING ended 26 h (above 25 h), the one of 01:00"},
+		{"since, a little ahead", nil, func(r *Report) error { r.ObserveTime(ended, now.Add(59*time.Second)); return nil }, "OK; OK ended 0 s"},
+		{"since, far ahead", nil, func(r *Report) error { r.ObserveTime(ended, now.Add(2*time.Hour)); return nil },
+			"UNKNOWN; UNKNOWN ended: 2026-11-21T05:00:00Z lies 2 h in the future; OK ended 0 s"},
+		{"since, never", nil, func(r *Report) error { r.ObserveTime(ended, time.Time{}); return nil }, "UNKNOWN; UNKNOWN ended: there is no time"},
+		{"until", nil, func(r *Report) error { r.ObserveTime(expiry, now.Add(6*24*time.Hour)); return nil },
+			"CRITICAL; CRITICAL expiry 6 d (below 7 d)"},
+		{"until, over", nil, func(r *Report) error { r.ObserveTime(expiry, now.Add(-time.Hour)); return nil },
+			"CRITICAL; CRITICAL expiry -60 min (below 7 d)"},
+		{"more labels beat fewer", limits(Warning, "depth{queue=a}=100", "depth=50"), func(r *Report) error {
+			r.Observe(depth, 60, "a", "/")
+			r.Observe(depth, 15, "b", "/")
+			return nil
+		}, "CRITICAL; CRITICAL a /: depth 60 (above 20); OK b /: depth 15"},
+		{"the later of equals", limits(Critical, "depth=5", "depth=500"), func(r *Report) error { r.Observe(depth, 60, "a", "/"); return nil },
+			"WARNING; WARNING a /: depth 60 (above 10)"},
+		{"operator beats profile", limits(Critical, "depth=500"), func(r *Report) error {
+			r.Observe(depth, 60, "a", "/")
+			return nil
+		}, "WARNING; WARNING a /: depth 60 (above 10)"},
+		{"limit that matches nothing", limits(Warning, "depth{queue=typo}=1"), func(r *Report) error { r.Observe(depth, 1, "a", "/"); return nil },
+			"UNKNOWN; UNKNOWN warning limit depth{queue=typo}=1 matches nothing that was observed; OK a /: depth 1"},
+		{"a failed look does not blame the limit", limits(Warning, "depth{queue=x}=1"), func(r *Report) error { return Faultf(Dial, "connect to", "x", "refused") },
+			"CRITICAL; CRITICAL connect to x: refused"},
+		{"wrong labels", nil, func(r *Report) error { r.Observe(depth, 1, "a"); return nil }, "UNKNOWN; UNKNOWN observe depth: 1 label values for 2 labels"},
+		{"twice", nil, func(r *Report) error { r.Observe(depth, 1, "a", "/"); r.Observe(depth, 2, "a", "/"); return nil },
+			"UNKNOWN; UNKNOWN observe depth: twice for a, /; OK a /: depth 1"},
+		{"undeclared metric", nil, func(r *Report) error { r.Observe(&Metric{Key: "alien"}, 1); return nil },
+			"UNKNOWN; UNKNOWN observe alien: the definition of test does not list this metric"},
+		{"parts fail alone", nil, func(r *Report) error {
+			r.Part(context.Background(), "one", func(context.Context) error { panic("broken") })
+			r.Part(context.Background(), "two", func(context.Context) error { r.Observe(depth, 1, "a", "/"); return nil })
+			return nil
+		}, "UNKNOWN; UNKNOWN one: panic: broken: this is a defect of the check, please report it; OK a /: depth 1"},
+		{"skipped part", func(l *Look) { l.Skip = []string{"one"} }, func(r *Report) error {
+			r.Part(context.Background(), "one", func(context.Context) error { return errors.New("no") })
+			r.Part(context.Background(), "two", func(context.Context) error { r.Observe(plain, 1); return nil })
+			return nil
+		}, "OK"},
+		{"a panic", nil, func(*Report) error { var m map[string]int; m["x"] = 1; return nil },
+			"UNKNOWN; UNKNOWN panic: assignment to entry in nil map: this is a defect of the check, please report it"},
+		{"a panic side by side", nil, func(*Report) error {
+			return Go(context.Background(), func(context.Context) error { panic("inner") }, func(context.Context) error { return nil })
+		}, "UNKNOWN; UNKNOWN panic: inner: this is a defect of the check, please report it"},
+		{"an error without reason", nil, func(*Report) error { return errors.New("odd answer") }, "UNKNOWN; UNKNOWN odd answer"},
+	}
+	for _, tt := range tests {
+		if got := summary(look(t, tt.adjust, tt.run)); got != tt.want {
+			t.Errorf("%s:\n got %s\nwant %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestLookPrepareFails(t *testing.T) {
+	d, c := testDefinition(nil)
+	c.(*funcCheck).prepare = errors.New("--host is missing")
+	r := (&Look{Definition: d, Check: c}).Run(context.Background())
+	if got, want := summary(r), "UNKNOWN; UNKNOWN --host is missing"; got != want || r.Reason != Config {
+		t.Errorf("Run() = %s, reason %s; want %s, reason config", got, r.Reason, want)
+	}
+}
+
+func TestLookProfileLimits(t *testing.T) {
+	d, c := testDefinition(func(r *Report) error { r.Observe(depth, 60, "a", "/"); return nil })
+	profile, err := ParseLimits(d, Critical, []string{"depth{queue=a}=50"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.(*funcCheck).setup.Limits = profile
+	r := (&Look{Definition: d, Check: c}).Run(context.Background())
+	if got, want := summary(r), "CRITICAL; CRITICAL a /: depth 60 (above 50)"; got != want {
+		t.Errorf("with a profile: %s; want %s", got, want)
+	}
+	operator, _ := ParseLimits(d, Critical, []string{"70"})
+	r = (&Look{Definition: d, Check: c, Limits: operator}).Run(context.Background())
+	if got, want := summary(r), "WARNING; WARNING a /: depth 60 (above 10)"; got != want {
+		t.Errorf("with the operator's limit: %s; want %s", got, want)
+	}
+}
+
+func TestLookAbandons(t *testing.T) {
+	release := make(chan struct{})
+	d, c := testDefinition(func(r *Report) error {
+		r.Observe(depth, 30, "a", "/")
+		<-release // ignores its context
+		r.Observe(depth, 1, "late", "/")
+		r.Remember("late")
+		return nil
+	})
+	memory := &slot{}
+	r := (&Look{Definition: d, Check: c, Timeout: 50 * time.Millisecond, Memory: memory}).Run(context.Background())
+	if got, want := summary(r), "CRITICAL; CRITICAL a /: depth 30 (above 20); UNKNOWN no result within 50 ms"; got != want || !r.TimedOut || r.Abandoned == nil {
+		t.Errorf("Run() = %s, timed out %v; want %s, timed out and abandoned", got, r.TimedOut, want)
+	}
+	close(release)
+	<-r.Abandoned
+	if len(r.Values) != 1 || memory.data != nil {
+		t.Errorf("after the deadline: %d values, memory %q; want what was seen in time only", len(r.Values), memory.data)
+	}
+}
+
+func TestLookTimeoutState(t *testing.T) {
+	critical := Critical
+	d, c := testDefinition(nil)
+	c.(*funcCheck).ctxRun = func(ctx context.Context, r *Report) error { <-ctx.Done(); return ctx.Err() }
+	l := &Look{Definition: d, Check: c, Timeout: 30 * time.Millisecond}
+	r := l.Run(context.Background())
+	if got, want := summary(r), "UNKNOWN; UNKNOWN no result within 30 ms"; got != want || r.Abandoned != nil {
+		t.Errorf("Run() = %s, abandoned %v; want %s, returned", got, r.Abandoned != nil, want)
+	}
+	l.TimeoutState = &critical
+	if got, want := summary(l.Run(context.Background())), "CRITICAL; CRITICAL no result within 30 ms"; got != want {
+		t.Errorf("Run() with --timeout-state critical = %s; want %s", got, want)
+	}
+}
+
+func TestLookInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	d, c := testDefinition(nil)
+	c.(*funcCheck).ctxRun = func(run context.Context, r *Report) error { cancel(); <-run.Done(); return run.Err() }
+	r := (&Look{Definition: d, Check: c}).Run(ctx)
+	if got, want := summary(r), "UNKNOWN; UNKNOWN interrupted: context canceled"; got != want {
+		t.Errorf("Run() = %s; want %s", got, want)
+	}
+}
+
+// slot is a memory for tests.
+type slot struct {
+	data []byte
+	at   time.Time
+	err  error
+}
+
+func (s *slot) Load() ([]byte, time.Time, error) { return s.data, s.at, s.err }
+func (s *slot) Store(data []byte, at time.Time) error {
+	if s.err != nil {
+		return s.err
+	}
+	s.data, s.at = data, at
+	return nil
+}
+
+func TestLookMemory(t *testing.T) {
+	memory := &slot{}
+	counting := func(r *Report) error {
+		var n int
+		if _, ok := r.Recall(&n); ok {
+			r.Observe(plain, float64(n))
+		} else {
+			r.Observe(plain, -1)
+		}
+		r.Remember(n + 1)
+		return nil
+	}
+	with := func(l *Look) { l.Memory = memory }
+	for i, want := range []float64{-1, 1, 2} {
+		if got := look(t, with, counting).Values[0].Number; got != want {
+			t.Errorf("look %d recalls %v; want %v", i, got, want)
+		}
+	}
+	memory.data = []byte(`{"torn`)
+	r := look(t, with, counting)
+	if r.Values[0].Number != -1 || r.State != OK || len(r.Notes) != 1 {
+		t.Errorf("after corruption: %v, %s, notes %q; want a new baseline, OK and a note", r.Values[0].Number, r.State, r.Notes)
+	}
+	memory.err = fmt.Errorf("write it: %w", &os.PathError{Op: "write", Path: "/x", Err: syscall.ENOSPC})
+	r = look(t, with, counting)
+	if r.State != Warning || r.Found("memory_lost") != 1 {
+		t.Errorf("on a full disk: %s; want WARNING with memory_lost", summary(r))
+	}
+	r = look(t, with, func(r *Report) error { r.Remember(strings.Repeat("x", MaxMemory)); return nil })
+	if r.State != Unknown {
+		t.Errorf("remembering too much: %s; want UNKNOWN", summary(r))
+	}
+}
+
+func TestStepEndsBeforeTheLook(t *testing.T) {
+	end := time.Now().Add(time.Second)
+	ctx, cancel := context.WithDeadline(withLookDeadline(context.Background(), end), end)
+	defer cancel()
+	outer, cancelOuter := Step(ctx, time.Minute)
+	defer cancelOuter()
+	inner, cancelInner := Step(outer, time.Minute)
+	defer cancelInner()
+	for name, c := range map[string]context.Context{"outer": outer, "inner": inner} {
+		if d, _ := c.Deadline(); !d.Equal(end.Add(-stepMargin)) {
+			t.Errorf("%s step ends %v before the look; want %v", name, end.Sub(d), stepMargin)
+		}
+	}
+	short, cancelShort := Step(ctx, 10*time.Millisecond)
+	defer cancelShort()
+	if d, _ := short.Deadline(); d.After(end.Add(-stepMargin)) {
+		t.Errorf("a short step ends at %v; want its own limit", d)
+	}
+	work, cleanUp, cancelWork := Reserve(ctx, 100*time.Millisecond)
+	cancelWork()
+	if d, _ := work.Deadline(); !d.Equal(end.Add(-100 * time.Millisecond)) {
+		t.Errorf("work ends %v before the look; want 100ms", end.Sub(d))
+	}
+	clean, cancelClean := cleanUp()
+	defer cancelClean()
+	if d, _ := clean.Deadline(); clean.Err() != nil || !d.Before(end) || d.Before(end.Add(-100*time.Millisecond)) {
+		t.Errorf("clean-up: err %v, ends %v before the look; want alive, inside the reserve", clean.Err(), end.Sub(d))
+	}
+}
+
+func TestWorst(t *testing.T) {
+	if got := Worst(OK, Unknown, Warning); got != Unknown {
+		t.Errorf("Worst(OK, UNKNOWN, WARNING) = %s; want UNKNOWN", got)
+	}
+	if got := Worst(Critical, Unknown); got != Critical {
+		t.Errorf("Worst(CRITICAL, UNKNOWN) = %s; want CRITICAL", got)
+	}
+	if got := Worst(); got != OK {
+		t.Errorf("Worst() = %s; want OK", got)
+	}
+}
+
+func TestClean(t *testing.T) {
+	for text, want := range map[string]string{
+		"a|b": "a!b", "a\nb\t c": "a b c", "\x1b[31mred": "[31mred", "bad\xffutf8": "bad?utf8", "  trim  ": "trim",
+		"turn\u202earound": "turn around", "nul\x00": "nul", "ok": "ok", "": "",
+		strings.Repeat("ä", 300): strings.Repeat("ä", 200) + "...",
+	} {
+		if got := Clean(text); got != want {
+			t.Errorf("Clean(%q) = %q; want %q", text, got, want)
+		}
+	}
+}
+
+func TestSecretNeverPrints(t *testing.T) {
+	s := struct {
+		Name string
+		pw   Secret
+		PW   Secret
+	}{"x", NewSecret("hunter2"), NewSecret("hunter2")}
+	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x"} {
+		if got := fmt.Sprintf(format, s); strings.Contains(got, "hunter2") || strings.Contains(got, "68756e74657232") {
+			t.Errorf("Sprintf(%q) = %s; want the secret hidden", format, got)
+		}
+	}
+}
+
+func TestGoLeavesNothingRunning(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for range 20 {
+		look(t, nil, func(*Report) error {
+			return Go(context.Background(), func(context.Context) error { return nil }, func(context.Context) error { panic("x") })
+		})
+	}
+	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines after 20 looks; want %d", runtime.NumGoroutine(), before)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
