@@ -1,0 +1,69 @@
+package testbed
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+)
+
+func TestRabbitMQ(t *testing.T) {
+	t.Parallel()
+	bed := New(t)
+	r := bed.RabbitMQ(RabbitMQOptions{Vhosts: []string{"other"}, Queues: []Queue{{Name: "email_senders"}, {Vhost: "other", Name: "far"}}})
+
+	mails := Queue{Name: "email_senders"}
+	r.Publish(mails, 30, time.Now())
+	stuck := r.Consume(mails, 10, -1)
+	r.Declare(Queue{Name: "fresh"})
+	WaitFor(t, 10*time.Second, "the prefetch to fill", func() error {
+		return wantTotals(r, map[string][2]int{"email_senders": {20, 10}, "fresh": {0, 0}})
+	})
+	stuck.Stop()
+	worker := r.Consume(mails, 10, 0)
+	WaitFor(t, 10*time.Second, "the queue to drain", func() error {
+		return wantTotals(r, map[string][2]int{"email_senders": {0, 0}, "fresh": {0, 0}})
+	})
+
+	if status, body := r.Get(UserBlind, "/api/queues"); status != http.StatusOK || body != "[]" {
+		t.Errorf("queues seen by %s = %d %s; want 200 []", UserBlind, status, body)
+	}
+	if status, _ := r.Get(UserManagement, "/api/nodes"); status != http.StatusUnauthorized {
+		t.Errorf("nodes seen by %s: status %d; want 401", UserManagement, status)
+	}
+	if out := r.Ctl("list_vhosts", "--quiet", "--no-table-headers"); out != "/\nother\n" && out != "other\n/\n" {
+		t.Errorf("rabbitmqctl list_vhosts = %q; want / and other", out)
+	}
+
+	worker.Stop()
+	r.Delete(Queue{Name: "fresh"})
+	r.Publish(mails, 3, time.Time{})
+	r.Freeze()
+	r.Thaw()
+	r.Kill() // confirmed messages survive; an orderly Stop takes 6 s
+	r.Start()
+	WaitFor(t, 10*time.Second, "the messages after the restart", func() error {
+		return wantTotals(r, map[string][2]int{"email_senders": {3, 0}})
+	})
+}
+
+// wantTotals compares the live counters, ready and unacknowledged, of all queues of / as the monitoring user sees them.
+func wantTotals(r *RabbitMQ, want map[string][2]int) error {
+	_, body, err := r.get(UserMonitor, "/api/queues/%2F?disable_stats=true&enable_queue_totals=true")
+	if err != nil {
+		return err
+	}
+	var queues []struct {
+		Name    string
+		Ready   int `json:"messages_ready"`
+		Unacked int `json:"messages_unacknowledged"`
+	}
+	if err := json.Unmarshal([]byte(body), &queues); err != nil {
+		return err
+	}
+	got := map[string][2]int{}
+	for _, q := range queues {
+		got[q.Name] = [2]int{q.Ready, q.Unacked}
+	}
+	return diff(got, want)
+}

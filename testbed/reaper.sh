@@ -1,0 +1,32 @@
+# Ends the bed in directory $1 when its owner lets go of the pipe on stdin: by closing it, or by dying in any way.
+# The processes of a bed carry TESTBED_DIR=$1 in their environment, which survives fork, exec and setsid. PostgreSQL's
+# children write their titles over it, but they work in its data directory, and nobody else does.
+dir=$1
+trap '' HUP INT QUIT TERM PIPE
+
+members() {
+	grep -slzxF -e "TESTBED_DIR=$dir" /proc/[0-9]*/environ | cut -d/ -f3
+	find /proc/[0-9]*/cwd -maxdepth 0 -lname "$dir/*/pgdata" 2>/dev/null | cut -d/ -f3
+}
+
+while read -r _; do :; done
+
+tries=0
+while pids=$(members) && [ -n "$pids" ]; do
+	kill -KILL $pids 2>/dev/null
+	tries=$((tries + 1))
+	if [ $tries -gt 200 ]; then
+		echo "processes of $dir do not die:" $pids
+		break
+	fi
+	sleep 0.02
+done
+
+# A killed PostgreSQL leaves its System V segment, which holds no data but counts against the system's limit.
+for file in "$dir"/*/pgdata/postmaster.pid; do
+	[ -f "$file" ] || continue
+	segment=$(sed -n '7s/.* //p' "$file")
+	[ -z "$segment" ] || ipcrm -m "$segment" 2>/dev/null
+done
+
+rm -rf -- "$dir" || { sleep 0.2; rm -rf -- "$dir"; }

@@ -1,0 +1,99 @@
+package testbed
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// StandbyOptions change what Bed.Standby starts; the zero value is a working asynchronous standby.
+type StandbyOptions struct {
+	Name   string            // default "standby"; also its application_name and, with _ for -, its slot
+	Config map[string]string // lines of postgresql.conf after the primary's
+	Via    string            // host:port it streams from, such as a proxy's before the primary; default: the primary
+	NoSlot bool              // stream without a replication slot
+}
+
+// Standby clones the primary, starts the clone as a hot standby that streams through a physical slot of its own, and waits
+// until it streams.
+func (b *Bed) Standby(primary *Postgres, options StandbyOptions) *Postgres {
+	b.t.Helper()
+	if options.Name == "" {
+		options.Name = "standby"
+	}
+	slot := strings.ReplaceAll(options.Name, "-", "_")
+	config := maps.Clone(primary.options.Config)
+	if config == nil {
+		config = map[string]string{}
+	}
+	maps.Copy(config, options.Config)
+	p := b.postgresOf(PostgresOptions{Name: options.Name, Config: config, TLS: primary.options.TLS, HBA: primary.options.HBA, BinDir: primary.BinDir})
+	p.passwords = primary.passwords
+
+	args := []string{"-D", p.DataDir, "-h", primary.SocketDir, "-p", strconv.Itoa(primary.Port), "-U", RoleSuperuser,
+		"-X", "stream", "-c", "fast", "--no-sync"}
+	own := map[string]string{}
+	if !options.NoSlot {
+		args = append(args, "-C", "-S", slot)
+		own["primary_slot_name"] = slot
+	}
+	p.tool("pg_basebackup", args...)
+
+	host, port := primary.Host, strconv.Itoa(primary.Port)
+	if options.Via != "" {
+		var err error
+		if host, port, err = net.SplitHostPort(options.Via); err != nil {
+			b.fail("%s: %v", options.Name, err)
+		}
+	}
+	own["primary_conninfo"] = fmt.Sprintf("host=%s port=%s user=%s password=%s application_name=%s",
+		host, port, RoleReplicator, p.passwords[RoleReplicator], options.Name)
+	// A test that cuts the link should not wait 5 s for the next try.
+	own["wal_retrieve_retry_interval"] = "200ms"
+	p.configure(own)
+	b.WriteFileFor(postgresAccount, filepath.Join(p.DataDir, "standby.signal"), "", 0o600)
+	p.Start()
+	p.WaitStreaming()
+	return p
+}
+
+// WaitStreaming waits until the standby's WAL receiver streams.
+func (p *Postgres) WaitStreaming() {
+	p.bed.t.Helper()
+	p.awaitTrue(startLimit, "streaming", "SELECT coalesce((SELECT status = 'streaming' FROM pg_stat_wal_receiver), false)")
+}
+
+// CatchUp waits until the standby p has replayed all that the primary has written until now.
+func (p *Postgres) CatchUp(primary *Postgres) {
+	p.bed.t.Helper()
+	var lsn string
+	primary.QueryRow("SELECT pg_current_wal_lsn()::text", &lsn)
+	p.awaitTrue(startLimit, "replay of "+lsn, "SELECT coalesce(pg_last_wal_replay_lsn() >= '"+lsn+"', false)")
+}
+
+// Promote makes the standby a primary and waits until it can be written.
+func (p *Postgres) Promote() {
+	p.bed.t.Helper()
+	p.Exec("SELECT pg_promote(false)")
+	p.awaitTrue(startLimit, "promotion", "SELECT NOT pg_is_in_recovery()")
+}
+
+func (p *Postgres) awaitTrue(limit time.Duration, what, sql string) {
+	p.bed.t.Helper()
+	err := poll(limit, p.ended(), func() error {
+		var yes bool
+		err := p.scan(sql, &yes)
+		if err == nil && !yes {
+			err = errors.New("not yet")
+		}
+		return err
+	})
+	if err != nil {
+		p.bed.fail("%s: waited %v for %s: %v\n%s", p.Name, limit, what, err, p.LogTail())
+	}
+}
