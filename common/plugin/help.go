@@ -41,7 +41,7 @@ func (p *Plugin) help(f *flags) []byte {
 	for _, privilege := range d.Privileges {
 		writeEntry(&b, "", privilege)
 	}
-	b.WriteString("\nRanges are those of the Monitoring Plugins guidelines: 10, 10:, ~:10, 10:20, @10:20.\n" +
+	b.WriteString("\nRanges are those of the guidelines: 10, 10:, ~:10, 10:20, @10:20.\n" +
 		"Exit codes: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n")
 	return []byte(b.String())
 }

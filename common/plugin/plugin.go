@@ -124,13 +124,7 @@ func (p *Plugin) look(f *flags) (*check.Look, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	memory, note := p.memory(f)
-	if memory != nil {
-		l.Memory = memory
-	}
-	if note != "" {
-		l.Notes = append(l.Notes, note)
-	}
+	l.Memory = p.memory(f)
 	return l, nil
 }
 

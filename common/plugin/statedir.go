@@ -23,18 +23,27 @@ import (
 // memory finds the file in which this check keeps what its next look needs.
 // A directory that was asked for must work; without one the usual places are
 // tried when something is stored, and nothing usable is a note, no verdict.
-func (p *Plugin) memory(f *flags) (check.Memory, string) {
+func (p *Plugin) memory(f *flags) check.Memory {
 	name := p.Definition.Name + "-" + memoryKey(p.Definition, f.set) + ".json"
 	if f.stateDir != "" {
-		return &fileMemory{dir: f.stateDir, name: name}, ""
+		return &fileMemory{dir: f.stateDir, name: name}
 	}
 	for _, dir := range p.stateDirs() {
 		if info, err := os.Lstat(dir.path); err == nil && owned(info) == nil || err != nil && dir.make {
-			return &fileMemory{dir: dir.path, name: name}, ""
+			return &fileMemory{dir: dir.path, name: name}
 		}
 	}
-	return nil, "nothing is kept for the next look: give --state-dir a directory that this user owns"
+	return noMemory{}
 }
+
+// noMemory stands for a directory where none can be used: only a check that
+// asks for its previous look says so.
+type noMemory struct{}
+
+func (noMemory) Load() ([]byte, time.Time, error) {
+	return nil, time.Time{}, errors.New("nothing is kept: give --state-dir a directory that this user owns")
+}
+func (noMemory) Store([]byte, time.Time) error { return nil }
 
 type stateDir struct {
 	path string
