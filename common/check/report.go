@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -155,6 +156,16 @@ func (r *Report) Fail(err error, where ...string) {
 	defer r.mu.Unlock()
 	if !r.frozen {
 		r.failures = append(r.failures, failure{err: err, where: strings.Join(where, " ")})
+	}
+}
+
+// Limit adds limits that only the look itself can know, such as those that
+// follow from a server's own timeouts. They rank like those of Setup.
+func (r *Report) Limit(limits ...Limit) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.frozen {
+		r.setup.Limits = append(slices.Clip(r.setup.Limits), limits...)
 	}
 }
 

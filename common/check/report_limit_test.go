@@ -1,0 +1,28 @@
+package check
+
+import (
+	"context"
+	"math"
+	"testing"
+)
+
+func TestReportLimit(t *testing.T) {
+	learned := Limit{Metric: depth, Match: map[string]string{"queue": "a"}, Severity: Critical, Range: Range{End: 50}}
+	d, c := testDefinition(func(r *Report) error {
+		r.Observe(depth, 60, "a", "/")
+		r.Observe(depth, 15, "b", "/")
+		r.Limit(learned)
+		return nil
+	})
+	l := &Look{Definition: d, Check: c}
+	const want = "CRITICAL; CRITICAL a /: depth 60 (above 50); WARNING b /: depth 15 (above 10)"
+	for range 2 { // what one look learned must not reach the next by the shared Setup
+		if got := summary(l.Run(context.Background())); got != want {
+			t.Errorf("with a limit learned in the look: %s; want %s", got, want)
+		}
+	}
+	l.Limits = []Limit{{Metric: depth, Severity: Critical, Range: Range{End: math.Inf(1)}}}
+	if got, want := summary(l.Run(context.Background())), "WARNING; WARNING a /: depth 60 (above 10); WARNING b /: depth 15 (above 10)"; got != want {
+		t.Errorf("with the operator's limit beside it: %s; want %s", got, want)
+	}
+}
