@@ -53,11 +53,9 @@ func TestKilledOwnerLeavesNothing(t *testing.T) {
 			t.Errorf("the owner says %q", lines.Text())
 			continue
 		}
-		s, err := readStat(pid)
-		if err != nil {
-			t.Errorf("look at a process of the bed: %v", err)
+		if s, err := readStat(pid); err == nil { // the backend of the last query may end meanwhile
+			family = append(family, s)
 		}
-		family = append(family, s)
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)

@@ -131,7 +131,8 @@ func (s *Server) PID() int {
 // Running tells whether the main process lives, be it frozen.
 func (s *Server) Running() bool { pid := s.PID(); return pid != 0 && alive(pid) }
 
-// Stop ends the server in an orderly way and waits until all its processes are dead, 30 s at most before it kills them.
+// Stop ends the server in an orderly way and waits until all its processes are dead. After 30 s it
+// kills it, and children that outlive it after 2 s more.
 func (s *Server) Stop() {
 	s.bed.t.Helper()
 	s.end(s.stopBy)
@@ -155,10 +156,9 @@ func (s *Server) end(by syscall.Signal) {
 		s.signal(family[:1], by)
 		s.signal(family, syscall.SIGCONT) // a frozen process does not hear
 	}
-	if poll(30*time.Second, nil, func() error { return anyAlive(family) }) == nil {
-		s.awaitDeath()
-		return
-	}
+	_ = poll(30*time.Second, nil, func() error { return anyAlive(family[:1]) })
+	// The children of many servers end on their own after it; those of a shell or of Nagios do not.
+	_ = poll(2*time.Second, nil, func() error { return anyAlive(family) })
 	s.signal(family, syscall.SIGKILL)
 	if err := poll(10*time.Second, nil, func() error { return anyAlive(family) }); err != nil {
 		s.bed.fail("stop %s: %v", s.Name, err)
