@@ -190,16 +190,22 @@ func unwrapSet(err error) error {
 	return err
 }
 
-// FromArgs parses a command line. Secrets and positional arguments are
-// refused.
+// FromArgs parses a command line. An empty value means not given, because
+// Nagios passes an empty macro where nothing is set. Secrets and positional
+// arguments are refused.
 func FromArgs(fs *pflag.FlagSet, args []string) error {
-	if err := fs.Parse(args); err != nil {
+	err := fs.ParseAll(args, func(f *pflag.Flag, value string) error {
+		if value == "" {
+			return nil
+		}
+		return fs.Set(f.Name, value)
+	})
+	if err != nil {
 		return err
 	}
 	if fs.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q: options start with -", fs.Arg(0))
 	}
-	var err error
 	fs.Visit(func(f *pflag.Flag) {
 		if IsSecret(f) && err == nil {
 			err = fmt.Errorf("--%s on the command line can be read by every local user: use --%s-file FILE%s", f.Name, f.Name, orEnv(f))
