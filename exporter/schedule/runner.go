@@ -1,0 +1,214 @@
+package schedule
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime/debug"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/belfry-monitoring/belfry/common/check"
+)
+
+// HistoryLength is how many looks of a job are remembered.
+const HistoryLength = 60
+
+// Entry is one look of the past.
+type Entry struct {
+	At       time.Time
+	State    check.State
+	Duration time.Duration
+	// Value is the worst judged value of the definition's first metric, the
+	// largest among equals; NaN where the look has none.
+	Value float64
+}
+
+// runner is a job with its goroutine. Only that goroutine writes state.
+type runner struct {
+	scheduler *Scheduler
+	job       Job
+	slots     slots
+	memory    check.Memory
+	added     time.Time
+	due       time.Time // by when the first look should have returned
+
+	state  atomic.Pointer[state]
+	ctx    context.Context
+	cancel context.CancelFunc
+	idle   chan struct{} // closed when no look will be started or recorded any more
+}
+
+// state is what is known of a job. It is never changed in place.
+type state struct {
+	result       *check.Result // nil: not looked yet
+	derived      any
+	running      bool
+	hangingSince time.Time // start of the look that ignores its deadline; zero: none
+	next         time.Time
+	runs         [4]uint64 // by state
+	abandoned    uint64
+	history      []Entry // oldest first
+}
+
+// dueGrace is what a look may take beyond its timeout to be recorded.
+const dueGrace = time.Second
+
+func newRunner(s *Scheduler, job Job, spread time.Duration) *runner {
+	r := &runner{
+		scheduler: s, job: job, memory: &memory{}, added: time.Now(),
+		slots: newSlots(s.origin, s.options.Seed, job.key(), job.Interval, spread), idle: make(chan struct{}),
+	}
+	r.due = r.added.Add(r.slots.first + job.Timeout + dueGrace)
+	r.state.Store(&state{next: r.added.Add(r.slots.first)})
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	return r
+}
+
+func (r *runner) start() { go r.loop() }
+
+// update replaces the state by a changed copy.
+func (r *runner) update(change func(*state)) {
+	next := *r.state.Load()
+	change(&next)
+	r.state.Store(&next)
+}
+
+// loop looks at each slot. While a look that ignored its deadline has not
+// returned, no other one is started.
+func (r *runner) loop() {
+	var hang <-chan struct{}
+	defer func() {
+		r.cancel()
+		if hang == nil {
+			r.job.close()
+			close(r.idle)
+			return
+		}
+		close(r.idle) // nobody waits for what ignores its deadline
+		<-hang
+		r.scheduler.hanging.Add(-1)
+		r.job.close()
+	}()
+	timer := time.NewTimer(time.Until(r.state.Load().next))
+	defer timer.Stop()
+	last := r.added
+	for {
+		select {
+		case <-r.ctx.Done():
+			return
+		case <-hang:
+			hang = nil
+			r.scheduler.hanging.Add(-1)
+			r.update(func(s *state) { s.hangingSince = time.Time{} })
+			continue
+		case <-timer.C:
+		}
+		if hang == nil {
+			var ok bool
+			if hang, ok = r.run(); !ok {
+				return
+			}
+			last = time.Now()
+			if result := r.state.Load().result; result != nil {
+				last = result.Started
+			}
+		}
+		next := r.slots.after(time.Now(), last)
+		r.update(func(s *state) { s.next = next })
+		timer.Reset(time.Until(next))
+	}
+}
+
+// run takes one look and records it. hang is not nil when the look was
+// abandoned; ok is false when the job has been removed meanwhile, whose
+// interrupted look says nothing.
+func (r *runner) run() (hang <-chan struct{}, ok bool) {
+	if !r.scheduler.bound.take(r.ctx) {
+		return nil, false
+	}
+	r.update(func(s *state) { s.running = true })
+	result := r.look()
+	r.scheduler.bound.give()
+	if hang = result.Abandoned; hang != nil {
+		r.scheduler.hanging.Add(1)
+	}
+	if r.ctx.Err() != nil {
+		return hang, false
+	}
+	r.record(result)
+	return hang, true
+}
+
+// look calls the job's Look. The library recovers the panics of checks; this
+// keeps a defect of the face or the library itself to its own job.
+func (r *runner) look() (result *check.Result) {
+	started := time.Now()
+	defer func() {
+		if cause := recover(); cause != nil {
+			result = r.unknown(started, check.Internal, fmt.Sprintf("panic: %v (a defect of the exporter, please report it)", cause))
+			result.Duration = time.Since(started)
+			result.Trace = []string{string(debug.Stack())}
+		}
+	}()
+	return r.job.Look(r.ctx, r.memory)
+}
+
+func (r *runner) record(result *check.Result) {
+	derived := r.finished(&result)
+	r.update(func(s *state) {
+		s.running, s.result, s.derived = false, result, derived
+		s.runs[min(result.State, check.Unknown)]++
+		s.hangingSince = time.Time{}
+		if result.Abandoned != nil {
+			s.hangingSince = result.Started
+			s.abandoned++
+		}
+		kept := s.history
+		if len(kept) == HistoryLength {
+			kept = kept[1:]
+		}
+		s.history = append(slices.Clone(kept), Entry{ // readers have the old one
+			At: result.Started, State: result.State, Duration: result.Duration, Value: headline(result),
+		})
+	})
+}
+
+// finished calls the hook; a result on which it panics is replaced by one
+// that says so.
+func (r *runner) finished(result **check.Result) (derived any) {
+	if r.scheduler.options.Finished == nil {
+		return nil
+	}
+	defer func() {
+		if cause := recover(); cause != nil {
+			failed := r.unknown((*result).Started, check.Internal, fmt.Sprintf("panic: %v (a defect of the exporter, please report it)", cause))
+			failed.Duration, failed.Abandoned = (*result).Duration, (*result).Abandoned
+			failed.Trace = []string{string(debug.Stack())}
+			*result, derived = failed, nil
+		}
+	}()
+	return r.scheduler.options.Finished(r.state.Load().result, *result)
+}
+
+// headline picks the value of the first metric that stands for the look.
+func headline(result *check.Result) float64 {
+	worst := math.NaN()
+	state := check.OK
+	for _, v := range result.Values {
+		if len(result.Definition.Metrics) == 0 || v.Metric != result.Definition.Metrics[0] {
+			continue
+		}
+		if math.IsNaN(worst) || v.State.WorseThan(state) || v.State == state && v.Judged > worst {
+			worst, state = v.Judged, v.State
+		}
+	}
+	return worst
+}
+
+func (j *Job) close() {
+	if j.Close != nil {
+		_ = j.Close() // nobody can act on it, and the check is gone
+	}
+}

@@ -1,0 +1,446 @@
+package schedule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/belfry-monitoring/belfry/common/check"
+)
+
+func TestEachJobKeepsItsInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{})
+		fakes := make([]*fake, 20)
+		var jobs []Job
+		for i := range fakes {
+			fakes[i] = &fake{}
+			jobs = append(jobs, fakes[i].job(fmt.Sprint("t", i)))
+		}
+		mustSet(t, s, plan(jobs...))
+		defer mustStop(t, s)
+		begin := time.Now()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		moments := make(map[time.Time]bool)
+		for i, f := range fakes {
+			if first := f.starts[0].Sub(begin); first >= 10*time.Second {
+				t.Errorf("job %d: first look after %v; want it within the spread of 10s", i, first)
+			}
+			for n := 2; n < len(f.starts); n++ {
+				if gap := f.starts[n].Sub(f.starts[n-1]); gap != time.Minute {
+					t.Errorf("job %d: look %d came %v after the last; want 1m", i, n, gap)
+				}
+			}
+			if gap := f.starts[1].Sub(f.starts[0]); gap < 30*time.Second || gap > 90*time.Second {
+				t.Errorf("job %d: second look came %v after the first; want half an interval to one and a half", i, gap)
+			}
+			moments[f.starts[5]] = true
+		}
+		if len(moments) < 18 {
+			t.Errorf("20 jobs look at %d moments; want them spread", len(moments))
+		}
+	})
+}
+
+func TestHangingLookDelaysNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		hung := &fake{run: func(_ context.Context, r *check.Report) error {
+			r.Observe(depth, 5, "seen before it hung")
+			<-release
+			return nil
+		}}
+		well := &fake{}
+		s := New(Options{})
+		p := plan(hung.job("hung"), well.job("well"))
+		p.Places = 1
+		mustSet(t, s, p)
+		synctest.Wait()
+		before := runtime.NumGoroutine()
+
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		snap := snapshotOf(t, s, "hung")
+		if snap.Result.State != check.Unknown || !snap.Result.TimedOut || snap.HangingSince.IsZero() {
+			t.Errorf("hung after its deadline: %s, timed out %v, since %v; want UNKNOWN, timed out, with its start", describe(snap), snap.Result.TimedOut, snap.HangingSince)
+		}
+		const want = "no result within 10 s: the look of 2000-01-01T00:00:0"
+		if text := snap.Result.Rows[0].Text; !strings.HasPrefix(text, want) || !strings.Contains(text, "still runs") {
+			t.Errorf("hung says %q; want it to begin with %q and say that the look still runs", text, want)
+		}
+
+		time.Sleep(20 * time.Minute)
+		synctest.Wait()
+		if got := runtime.NumGoroutine(); got > before+1 {
+			t.Errorf("%d goroutines after 20 intervals; want at most %d, one more than before the hang", got, before+1)
+		}
+		if got := hung.looks(); got != 1 {
+			t.Errorf("the hung check was started %d times; want 1", got)
+		}
+		if snap := snapshotOf(t, s, "well"); snap.Result.State != check.OK || snap.Age > time.Minute || snap.Runs[check.OK] < 19 {
+			t.Errorf("the other check: %s, age %v, %d looks; want OK, at most 1m, one look a minute", describe(snap), snap.Age, snap.Runs[check.OK])
+		}
+		snap = snapshotOf(t, s, "hung")
+		if !snap.Stale || snap.Result.State != check.Unknown || len(snap.Result.Values) != 0 || snap.Result.Reason != check.Timeout || snap.Abandoned != 1 {
+			t.Errorf("hung for long: %s, reason %s, %d abandoned; want UNKNOWN without values, stale, timeout, 1", describe(snap), snap.Result.Reason, snap.Abandoned)
+		}
+		if got := s.Stats(); got != (Stats{Jobs: 2, Places: 1, Hanging: 1}) {
+			t.Errorf("Stats() = %+v; want 2 jobs, 1 place, 1 hanging and none running", got)
+		}
+
+		hung.run = nil
+		close(release)
+		synctest.Wait()
+		if got := snapshotOf(t, s, "hung").HangingSince; !got.IsZero() {
+			t.Errorf("HangingSince after the look has returned = %v; want none", got)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if snap := snapshotOf(t, s, "hung"); snap.Result.State != check.OK || snap.Stale {
+			t.Errorf("after the hang: %s; want OK from a new look", describe(snap))
+		}
+		mustStop(t, s)
+	})
+}
+
+func TestLooksAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var jobs []Job
+		running, most := make(chan int, 1), 0
+		running <- 0
+		slow := func(ctx context.Context, r *check.Report) error {
+			n := <-running + 1
+			most = max(most, n)
+			running <- n
+			time.Sleep(4 * time.Second)
+			running <- <-running - 1
+			r.Observe(depth, 1, "a")
+			return nil
+		}
+		for i := range 12 {
+			jobs = append(jobs, (&fake{run: slow}).job(fmt.Sprint("t", i)))
+		}
+		s := New(Options{})
+		p := plan(jobs...)
+		p.Places = 3
+		mustSet(t, s, p)
+		defer mustStop(t, s)
+		time.Sleep(9 * time.Second)
+		synctest.Wait()
+		if got := s.Stats(); got.Running != 3 || got.Waiting == 0 {
+			t.Errorf("Stats() = %+v; want 3 running and some waiting", got)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if got := <-running; most != 3 {
+			t.Errorf("%d looks ran at once (now %d); want 3", most, got)
+		} else {
+			running <- got
+		}
+		for _, snap := range s.Snapshots(time.Now()) {
+			if snap.Result.State != check.OK || snap.Age > 2*time.Minute {
+				t.Errorf("%s: %s, age %v; want OK of the last two minutes", snap.Target, describe(snap), snap.Age)
+			}
+		}
+	})
+}
+
+func TestOldResultIsUnknown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{Finished: func(_, now *check.Result) any { return now.State.String() }})
+		mustSet(t, s, plan((&fake{}).job("a")))
+		time.Sleep(11 * time.Second)
+		synctest.Wait()
+		mustStop(t, s) // nobody looks any more
+		started := s.Snapshots(time.Now())[0].Result.Started
+		for _, c := range []struct {
+			age     time.Duration
+			want    string
+			derived any
+		}{
+			{0, "OK, 1 values", "OK"},
+			{3 * time.Minute, "OK, 1 values", "OK"},
+			{3*time.Minute + 1, "UNKNOWN, 0 values, stale", nil},
+			{-time.Hour, "OK, 1 values", "OK"}, // a clock that was set back, read without a monotonic one
+		} {
+			snap := s.Snapshots(started.Add(c.age))[0]
+			if got := describe(snap); got != c.want || snap.Derived != c.derived {
+				t.Errorf("snapshot at age %v = %s, derived %v; want %s, %v", c.age, got, snap.Derived, c.want, c.derived)
+			}
+		}
+		const want = "the newest look is of 2000-01-01T00:00:0"
+		if got := s.Snapshots(started.Add(time.Hour))[0].Result.Rows[0].Text; !strings.HasPrefix(got, want) {
+			t.Errorf("stale text = %q; want it to begin with %q", got, want)
+		}
+	})
+}
+
+// A clock that is set ahead must not make an old look young, and one that is
+// set back must not either.
+func TestAgeByBothClocks(t *testing.T) {
+	now := time.Now()
+	for _, c := range []struct {
+		name    string
+		started time.Time
+		want    time.Duration
+	}{
+		{"both agree", now.Add(-time.Minute), time.Minute},
+		{"no monotonic reading", now.Round(0).Add(-time.Minute), time.Minute},
+		{"in the future", now.Add(time.Minute), 0},
+	} {
+		if got := age(c.started, now); got != c.want {
+			t.Errorf("%s: age = %v; want %v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestFirstLookOverdue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		blocker := &fake{run: func(ctx context.Context, _ *check.Report) error { <-ctx.Done(); return ctx.Err() }}
+		waiting := &fake{}
+		s := New(Options{})
+		// A look that takes its place for ever, as none of the library's can.
+		holder := blocker.job("holder")
+		holder.Look = func(context.Context, check.Memory) *check.Result {
+			<-release
+			return &check.Result{Definition: definition}
+		}
+		mustSet(t, s, Plan{Jobs: []Job{holder}, Places: 1})
+		synctest.Wait()
+		mustSet(t, s, Plan{Jobs: []Job{holder, waiting.job("waiting")}, Places: 1})
+		synctest.Wait()
+		if snap := snapshotOf(t, s, "waiting"); snap.Result != nil || s.Pending(time.Now()) != 2 {
+			t.Errorf("before the first look: %s, %d pending; want pending, 2", describe(snap), s.Pending(time.Now()))
+		}
+		time.Sleep(12 * time.Second)
+		synctest.Wait()
+		snap := snapshotOf(t, s, "waiting")
+		if describe(snap) != "UNKNOWN, 0 values, stale" || !snap.Result.Started.IsZero() || s.Pending(time.Now()) != 0 {
+			t.Errorf("when the first look is overdue: %s, started %v, %d pending; want UNKNOWN, stale, never started, 0", describe(snap), snap.Result.Started, s.Pending(time.Now()))
+		}
+		close(release)
+		synctest.Wait()
+		if snap := snapshotOf(t, s, "waiting"); describe(snap) != "OK, 1 values" {
+			t.Errorf("after the first look: %s; want OK", describe(snap))
+		}
+		mustStop(t, s)
+	})
+}
+
+func TestSetKeepsWhatIsUnchanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		counting := func(_ context.Context, r *check.Report) error {
+			var n float64
+			r.Recall(&n)
+			r.Observe(depth, n, "a")
+			r.Remember(n + 1)
+			return nil
+		}
+		same, limits, other, gone := &fake{run: counting}, &fake{run: counting}, &fake{run: counting}, &fake{run: counting}
+		s := New(Options{})
+		mustSet(t, s, plan(same.job("same"), limits.job("limits"), other.job("other"), gone.job("gone")))
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		kept := snapshotOf(t, s, "same").Result
+
+		same2, limits2, other2 := &fake{run: counting}, &fake{run: counting}, &fake{run: counting}
+		limitsJob, otherJob := limits2.job("limits"), other2.job("other")
+		limitsJob.Identity = "other limits"
+		otherJob.Identity, otherJob.MemoryKey = "other options", "other options"
+		mustSet(t, s, plan(same2.job("same"), limitsJob, otherJob))
+		if got := snapshotOf(t, s, "same").Result; got != kept || same2.closed != 1 || same.closed != 0 {
+			t.Errorf("unchanged job: result kept %v, new check closed %d times, old %d; want true, 1, 0", got == kept, same2.closed, same.closed)
+		}
+		for target, f := range map[string]*fake{"limits": limits, "other": other} {
+			if snap := snapshotOf(t, s, target); snap.Result != nil || f.closed != 1 {
+				t.Errorf("changed job %s: %s, old check closed %d times; want pending, 1", target, describe(snap), f.closed)
+			}
+		}
+		if n := len(s.Snapshots(time.Now())); n != 3 || gone.closed != 1 {
+			t.Errorf("%d jobs, removed check closed %d times; want 3, 1", n, gone.closed)
+		}
+		looks := gone.looks()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if gone.looks() != looks {
+			t.Errorf("the removed check looked %d times more", gone.looks()-looks)
+		}
+		for target, want := range map[string]bool{"same": true, "limits": true, "other": false} {
+			if got := snapshotOf(t, s, target).Result.Values[0].Number; got > 2 != want {
+				t.Errorf("job %s remembers %v looks; want its memory kept: %v", target, got, want)
+			}
+		}
+		mustStop(t, s)
+		if same.closed != 1 {
+			t.Errorf("closed %d times at the end; want 1", same.closed)
+		}
+	})
+}
+
+func TestSetWaitsForARemovedLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{run: func(ctx context.Context, _ *check.Report) error { <-ctx.Done(); return ctx.Err() }}
+		s := New(Options{})
+		mustSet(t, s, Plan{Jobs: []Job{f.job("a")}, Places: 1})
+		synctest.Wait()
+		changed := f.job("a")
+		changed.Identity = "changed"
+		mustSet(t, s, Plan{Jobs: []Job{changed}, Places: 1})
+		synctest.Wait()
+		if f.looks() != 2 { // the fake panics when they overlap
+			t.Errorf("%d looks; want the first interrupted and a second", f.looks())
+		}
+		time.Sleep(11 * time.Second)
+		if snap := snapshotOf(t, s, "a"); snap.Result == nil || strings.Contains(snap.Result.Rows[0].Text, "panic") {
+			t.Errorf("second look: %s; want no overlap", describe(snap))
+		}
+		mustStop(t, s)
+	})
+}
+
+func TestSetRefuses(t *testing.T) {
+	s := New(Options{})
+	err := s.Set(plan((&fake{}).job("a"), (&fake{}).job("a")))
+	if want := "set the jobs: check fake of target a twice"; err == nil || err.Error() != want {
+		t.Errorf("Set(twice the same) = %v; want %s", err, want)
+	}
+	mustStop(t, s)
+	if err := s.Set(plan()); err == nil {
+		t.Errorf("Set after Stop = nil; want an error")
+	}
+}
+
+func TestStopDoesNotWaitForAHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		hung := &fake{run: func(context.Context, *check.Report) error { <-release; return nil }}
+		s := New(Options{})
+		mustSet(t, s, Plan{Jobs: []Job{hung.job("a")}, Places: 1})
+		time.Sleep(time.Second) // it looks, and does not hear of the end
+		begin := time.Now()
+		mustStop(t, s)
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("Stop() took %v; want less than a second", took)
+		}
+		if hung.closed != 0 || s.Stats().Hanging != 1 {
+			t.Errorf("closed %d times, %d hanging; want 0 while the look runs, 1", hung.closed, s.Stats().Hanging)
+		}
+		close(release)
+		synctest.Wait()
+		if hung.closed != 1 || s.Stats().Hanging != 0 {
+			t.Errorf("closed %d times, %d hanging after the look has returned; want 1, 0", hung.closed, s.Stats().Hanging)
+		}
+	})
+}
+
+func TestStopHasADeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		job := (&fake{}).job("a")
+		job.Look = func(context.Context, check.Memory) *check.Result {
+			<-release
+			return &check.Result{Definition: definition}
+		}
+		s := New(Options{})
+		mustSet(t, s, Plan{Jobs: []Job{job}, Places: 1})
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if err := s.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Stop(a look that never returns) = %v; want %v", err, context.DeadlineExceeded)
+		}
+		close(release)
+	})
+}
+
+func TestPanicsStayWithTheirJob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		look, hook := (&fake{}).job("look"), (&fake{}).job("hook")
+		look.Look = func(context.Context, check.Memory) *check.Result { panic("in the face") }
+		s := New(Options{Finished: func(_, now *check.Result) any {
+			if now.Target == "hook" {
+				panic("in the hook")
+			}
+			return nil
+		}})
+		mustSet(t, s, plan(look, hook, (&fake{}).job("well")))
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		for target, want := range map[string]string{
+			"look": "panic: in the face (a defect of the exporter, please report it)",
+			"hook": "panic: in the hook (a defect of the exporter, please report it)",
+		} {
+			snap := snapshotOf(t, s, target)
+			if r := snap.Result; r.State != check.Unknown || r.Rows[0].Text != want || r.Reason != check.Internal || len(r.Trace) != 1 {
+				t.Errorf("%s: %s %q, %d stacks; want UNKNOWN %q with its stack", target, r.State, r.Rows[0].Text, len(r.Trace), want)
+			}
+			if snap.Runs[check.Unknown] < 4 {
+				t.Errorf("%s: %d looks; want it to go on", target, snap.Runs[check.Unknown])
+			}
+		}
+		if snap := snapshotOf(t, s, "well"); snap.Result.State != check.OK {
+			t.Errorf("well: %s; want OK", describe(snap))
+		}
+		mustStop(t, s)
+	})
+}
+
+func TestHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0.0
+		f := &fake{run: func(_ context.Context, r *check.Report) error {
+			n++
+			r.Observe(depth, n, "a")
+			r.Observe(depth, n/2, "b")
+			return nil
+		}}
+		s := New(Options{})
+		mustSet(t, s, plan(f.job("a")))
+		time.Sleep(100 * time.Minute)
+		synctest.Wait()
+		snap := snapshotOf(t, s, "a")
+		if len(snap.History) != HistoryLength {
+			t.Fatalf("%d entries; want %d", len(snap.History), HistoryLength)
+		}
+		last := snap.History[HistoryLength-1]
+		if last.Value != n || last.State != check.Critical || last.At != snap.Result.Started {
+			t.Errorf("last entry = %+v; want %v, CRITICAL, of the newest look", last, n)
+		}
+		if first := snap.History[0]; first.Value != n-HistoryLength+1 {
+			t.Errorf("first entry = %+v; want value %v", first, n-HistoryLength+1)
+		}
+		if got := snap.Runs; got[check.OK] != 10 || got[check.Critical] != uint64(n)-10 {
+			t.Errorf("runs by state = %v; want 10 OK and %v CRITICAL", got, n-10)
+		}
+		mustStop(t, s)
+	})
+}
+
+func TestHeadline(t *testing.T) {
+	value := func(v float64, s check.State) check.Value {
+		return check.Value{Metric: depth, Judged: v, State: s}
+	}
+	for _, c := range []struct {
+		name   string
+		values []check.Value
+		want   float64
+	}{
+		{"none", nil, math.NaN()},
+		{"another metric", []check.Value{{Metric: &check.Metric{Key: "other"}, Judged: 5}}, math.NaN()},
+		{"largest", []check.Value{value(1, check.OK), value(3, check.OK), value(2, check.OK)}, 3},
+		{"worst before largest", []check.Value{value(9, check.OK), value(0, check.Critical), value(5, check.Warning)}, 0},
+	} {
+		got := headline(&check.Result{Definition: definition, Values: c.values})
+		if got != c.want && !(math.IsNaN(got) && math.IsNaN(c.want)) {
+			t.Errorf("%s: headline = %v; want %v", c.name, got, c.want)
+		}
+	}
+}
