@@ -3,6 +3,7 @@ package testbed
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -88,7 +89,9 @@ func (s *Server) launch() error {
 	cmd.Args, cmd.Env, cmd.Dir = s.argv, s.env, s.workDir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: credential}
-	if err := cmd.Start(); err != nil {
+	if err := cmd.Start(); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: run testbed/install.sh", err)
+	} else if err != nil {
 		return err
 	}
 	dead := make(chan struct{})
