@@ -39,7 +39,9 @@ func (l *Look) judge(s *sight, now time.Time) *Result {
 		j.row(ranked{Row: Row{State: Unknown, Text: s.interrupted, Kind: RowDeadline, Reason: Timeout}})
 	}
 	if len(s.failures) == 0 && !s.timedOut && s.interrupted == "" {
-		j.unmatched()
+		if !j.brokenByFinding() {
+			j.unmatched()
+		}
 		if len(s.values) == 0 && len(s.found) == 0 {
 			j.row(ranked{Row: Row{State: Unknown, Text: "nothing was looked at", Kind: RowFault, Reason: Data}})
 		}
@@ -206,6 +208,17 @@ func (j *judge) order(m *Metric) int {
 		}
 	}
 	return len(j.look.Definition.Metrics)
+}
+
+// brokenByFinding reports a CRITICAL finding: "not delivered", "no backup". Like
+// a failure it explains why the value that a limit is for was not observed.
+func (j *judge) brokenByFinding() bool {
+	for _, r := range j.rows {
+		if r.Kind == RowFinding && r.State == Critical {
+			return true
+		}
+	}
+	return false
 }
 
 // unmatched reports limits of the operator that matched nothing: a typo must

@@ -125,6 +125,8 @@ func TestLookJudges(t *testing.T) {
 			"UNKNOWN; UNKNOWN warning limit depth{queue=typo}=1 matches nothing that was observed; OK a /: depth 1"},
 		{"a failed look does not blame the limit", limits(Warning, "depth{queue=x}=1"), func(r *Report) error { return Faultf(Dial, "connect to", "x", "refused") },
 			"CRITICAL; CRITICAL connect to x: refused"},
+		{"a critical finding does not blame the limit", limits(Warning, "depth{queue=x}=1"), func(r *Report) error { r.Find(gone, "gone"); return nil },
+			"CRITICAL; CRITICAL gone"},
 		{"wrong labels", nil, func(r *Report) error { r.Observe(depth, 1, "a"); return nil }, "UNKNOWN; UNKNOWN observe depth: 1 label values for 2 labels"},
 		{"twice", nil, func(r *Report) error { r.Observe(depth, 1, "a", "/"); r.Observe(depth, 2, "a", "/"); return nil },
 			"UNKNOWN; UNKNOWN observe depth: twice for a, /; OK a /: depth 1"},
