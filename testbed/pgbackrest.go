@@ -36,7 +36,7 @@ func (b *Bed) PgBackRest(primary *Postgres) *PgBackRest {
 		// A thousand small files cost a second each way, in the repository and in compression.
 		"start-fast=y", "repo1-bundle=y", "compress-type=none",
 		"[" + r.Stanza + "]",
-		"pg1-path=" + primary.DataDir, "pg1-port=" + strconv.Itoa(primary.Port), "pg1-socket-path=" + primary.SocketDir,
+		"pg1-user=" + RoleSuperuser, "pg1-path=" + primary.DataDir, "pg1-port=" + strconv.Itoa(primary.Port), "pg1-socket-path=" + primary.SocketDir,
 	}
 	b.WriteFileFor(postgresAccount, r.ConfigFile, strings.Join(config, "\n")+"\n", 0o644)
 	primary.Exec("ALTER SYSTEM SET archive_mode = on")
