@@ -191,11 +191,11 @@ func unwrapSet(err error) error {
 }
 
 // FromArgs parses a command line. An empty value means not given, because
-// Nagios passes an empty macro where nothing is set. Secrets and positional
-// arguments are refused.
+// Nagios passes an empty macro where a variable is empty, and the macro's own
+// name where it is not defined. Secrets and positional arguments are refused.
 func FromArgs(fs *pflag.FlagSet, args []string) error {
 	err := fs.ParseAll(args, func(f *pflag.Flag, value string) error {
-		if value == "" {
+		if value == "" || isMacro(value) {
 			return nil
 		}
 		return fs.Set(f.Name, value)
@@ -212,6 +212,16 @@ func FromArgs(fs *pflag.FlagSet, args []string) error {
 		}
 	})
 	return err
+}
+
+// isMacro reports the name of a custom variable that Nagios did not find:
+// $_SERVICEWARNING$.
+func isMacro(value string) bool {
+	name, ok := strings.CutPrefix(value, "$_")
+	if !ok || !strings.HasSuffix(name, "$") {
+		return false
+	}
+	return strings.HasPrefix(name, "SERVICE") || strings.HasPrefix(name, "HOST") || strings.HasPrefix(name, "CONTACT")
 }
 
 func orEnv(f *pflag.Flag) string {

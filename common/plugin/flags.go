@@ -123,3 +123,7 @@ func (l *optionalList) Set(text string) error {
 	l.values = append(l.values, text)
 	return nil
 }
+
+// Flags returns all options of a definition's plugin, from which commands,
+// pages and configuration are generated.
+func Flags(d *check.Definition) *pflag.FlagSet { return newFlags(d).set }

@@ -197,7 +197,7 @@ func TestSources(t *testing.T) {
 		{"file on argv beats password in env", []string{"--password-file", filepath.Join(dir, "pw")}, map[string]string{"PGPASSWORD": "envpw"}, "default filepw []"},
 		{"default file by environment", []string{"--extra-opts"}, map[string]string{"MP_CONFIG_FILE": ini}, "inihost ini;p#w%x [a,b c]"},
 		{"another section", []string{"--extra-opts=other@" + ini}, nil, "quoted []"},
-		{"empty means not given", []string{"-H", "", "--queue=", "--extra-opts=", "-w", "", "-t", ""}, map[string]string{"PGHOST": "envhost"}, "envhost []"},
+		{"empty means not given", []string{"-H", "", "--queue=", "--extra-opts=", "-w", "$_SERVICEWARNING$", "-t", ""}, map[string]string{"PGHOST": "envhost"}, "envhost []"},
 		{"missing section", []string{"--extra-opts=none@" + ini}, nil, "no section [none]"},
 		{"secret on argv", []string{"--password", "hunter2"}, nil, "can be read by every local user"},
 		{"file open to others", []string{"--password-file", filepath.Join(dir, "open")}, nil, "mode 0644 lets others read"},

@@ -1,0 +1,212 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/belfry-monitoring/belfry/common/check"
+	"github.com/belfry-monitoring/belfry/common/httpclient"
+)
+
+const (
+	// pageSize is the largest that the broker accepts: 501 is a 400
+	// invalid_pagination_parameters.
+	pageSize = 500
+	// MaxQueues bounds the queues of a vhost that are read.
+	MaxQueues = 20_000
+	// maxBody bounds an answer in bytes. A queue takes up to 400 bytes with
+	// the columns asked for and a name of the longest kind.
+	maxBody = 16 << 20
+	// requestLimit bounds one request. A page of 500 took 0.3 s on a broker
+	// with 10,000 queues, all totals at once 0.6 to 2 s.
+	requestLimit = 5 * time.Second
+)
+
+// columns keeps answers small. With a list of columns, brokers from 3.13 on
+// answer as fully as older ones, and so do the shortened totals.
+const (
+	statisticsColumns = "name,type,state,durable,exclusive,auto_delete,consumers,head_message_timestamp," +
+		"messages,messages_ready,messages_unacknowledged," +
+		"message_stats.publish_details.rate,message_stats.deliver_get_details.rate," +
+		"message_stats.ack_details.rate,message_stats.redeliver_details.rate"
+	totalsColumns = "name,type,state,durable,exclusive,auto_delete,consumers,messages,messages_ready,messages_unacknowledged"
+)
+
+// Client reads one vhost of one broker. Make it anew for each look.
+type Client struct {
+	http  *httpclient.Client
+	vhost string
+	user  string
+}
+
+// Close ends the kept connection.
+func (c *Client) Close() { c.http.Close() }
+
+// Listing is all queues of the vhost as one of the broker's lists has them.
+type Listing struct {
+	Queues []Queue
+	Total  int // queues of the vhost by the broker's count
+	// Paged says that several requests were needed, between which queues may
+	// have come and gone: who is not in the list may be there still.
+	Paged bool
+}
+
+// Statistics reads the list with statistics, in pages. Every queue that is
+// declared is in it, those without statistics with what is known of them.
+func (c *Client) Statistics(ctx context.Context) (Listing, error) {
+	stage := "read the queues of vhost " + c.vhost + " at"
+	list, err := c.pages(ctx, stage)
+	if err == nil && list.Paged && len(unique(list.Queues)) != list.Total {
+		// Queues came or went between two pages and may have pushed others
+		// from one page to another.
+		list, err = c.pages(ctx, stage)
+	}
+	return list, err
+}
+
+func (c *Client) pages(ctx context.Context, stage string) (Listing, error) {
+	var list Listing
+	for number := 1; ; number++ {
+		page, err := c.page(ctx, stage, number, statisticsColumns)
+		if number > 1 && errors.Is(err, errOutOfRange) {
+			return list, nil // the queues of this page are gone since the last request
+		}
+		if err != nil {
+			return list, err
+		}
+		list.Queues, list.Total = append(list.Queues, page.Queues...), page.Total
+		if number >= page.Pages {
+			return list, nil
+		}
+		list.Paged = true
+		if page.Total > MaxQueues || number*pageSize >= MaxQueues {
+			return list, check.Faultf(check.Data, stage, c.http.Peer(),
+				"there are %d, more than the %d that can be looked at", page.Total, MaxQueues)
+		}
+	}
+}
+
+// Totals reads the depths from the queues themselves. live is false on a
+// broker that does not know how; there is nothing in the list then that the
+// statistics do not say. A queue whose process hangs keeps the whole answer
+// back (RabbitMQ 3.10) or cuts the list off (other versions).
+func (c *Client) Totals(ctx context.Context, total int) (list Listing, live bool, err error) {
+	// Each page makes the broker ask every queue of the vhost anew (0.5 s a
+	// page with 10,000 queues, 0.6 s for all at once), so more than one page
+	// is asked for at once. The columns keep that at 160 bytes a queue.
+	number, stage := 1, "read the live totals of vhost "+c.vhost+" at"
+	if total > pageSize {
+		number = 0
+	}
+	page, err := c.page(ctx, stage, number, totalsColumns+"&disable_stats=true&enable_queue_totals=true")
+	if err == nil && number == 1 && page.Pages > 1 {
+		page, err = c.page(ctx, stage, 0, totalsColumns+"&disable_stats=true&enable_queue_totals=true")
+	}
+	if reason := check.ReasonOf(err); err != nil && reason == check.Timeout {
+		err = hint(err, "a queue may hang: rabbitmqctl list_unresponsive_queues -p "+quote(c.vhost)+" names it")
+	}
+	if err != nil {
+		return Listing{}, false, err
+	}
+	return Listing{Queues: page.Queues, Total: page.Total}, !page.Statistics, nil
+}
+
+// page reads one page; number 0 means all queues without pages.
+func (c *Client) page(ctx context.Context, stage string, number int, columns string) (Page, error) {
+	query := "?columns=" + columns
+	if number > 0 {
+		query = "?page=" + strconv.Itoa(number) + "&page_size=" + strconv.Itoa(pageSize) + "&columns=" + columns
+	}
+	body, err := c.get(ctx, stage, "/api/queues/"+url.PathEscape(c.vhost)+query)
+	if err != nil {
+		return Page{}, err
+	}
+	page, err := ParsePage(body)
+	if err == nil && page.Page != 0 && page.Page != max(number, 1) {
+		err = fmt.Errorf("page %d came where page %d was asked for", page.Page, number)
+	}
+	if err != nil {
+		return Page{}, check.Faultf(check.Data, stage, c.http.Peer(), "not the list that was expected: %w", err)
+	}
+	if page.Page == 0 && len(page.Queues) > MaxQueues {
+		return Page{}, check.Faultf(check.Data, stage, c.http.Peer(), "there are %d, more than the %d that can be looked at", len(page.Queues), MaxQueues)
+	}
+	return page, nil
+}
+
+// Exists asks for one queue by name.
+func (c *Client) Exists(ctx context.Context, name string) (bool, error) {
+	stage := "look for queue " + check.Clean(name) + " at"
+	_, err := c.get(ctx, stage, "/api/queues/"+url.PathEscape(c.vhost)+"/"+url.PathEscape(name)+"?columns=name")
+	if errors.Is(err, errNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// ProveAccess tells an empty vhost from one that the user may not see: every
+// vhost has its default exchanges, and the same right shows both. Some
+// versions answer "[]" for want of that right.
+func (c *Client) ProveAccess(ctx context.Context) error {
+	stage := "read the exchanges of vhost " + c.vhost + " at"
+	body, err := c.get(ctx, stage, "/api/exchanges/"+url.PathEscape(c.vhost)+"?page=1&page_size=1&columns=name&disable_stats=true")
+	if err != nil {
+		return err
+	}
+	page, err := ParsePage(body)
+	switch {
+	case err != nil:
+		return check.Faultf(check.Data, stage, c.http.Peer(), "not the list that was expected: %w", err)
+	case page.Total == 0:
+		return check.Faultf(check.Permission, "read the queues of vhost "+c.vhost+" at", c.http.Peer(),
+			"the broker shows neither queues nor exchanges: %s", c.grantAccess())
+	}
+	return nil
+}
+
+// StatisticsOff asks whether the broker is told to collect no statistics at
+// all (management_agent.disable_metrics_collector).
+func (c *Client) StatisticsOff(ctx context.Context) (bool, error) {
+	stage := "read the overview of"
+	body, err := c.get(ctx, stage, "/api/overview?columns=disable_stats")
+	if err != nil {
+		return false, err
+	}
+	off, err := parseStatisticsOff(body)
+	if err != nil {
+		return false, check.Faultf(check.Data, stage, c.http.Peer(), "not the answer that was expected: %w", err)
+	}
+	return off, nil
+}
+
+// get asks for a path and returns the body of a 200 that is no HTML page.
+func (c *Client) get(ctx context.Context, stage, path string) ([]byte, error) {
+	answer, err := c.http.Do(ctx, httpclient.Request{Stage: stage, Path: path, Max: maxBody})
+	if err != nil {
+		return nil, dialHint(err)
+	}
+	switch {
+	case answer.HTML && answer.Status < 300:
+		return nil, answer.JSON(stage, c.http.Peer(), nil)
+	case answer.Status == http.StatusOK:
+		return answer.Body, nil
+	}
+	return nil, c.refusal(stage, answer)
+}
+
+// quote makes a word safe to paste into a shell.
+func quote(word string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-@:", r)
+	}
+	if word != "" && strings.TrimFunc(word, plain) == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}

@@ -1,0 +1,111 @@
+package rabbitmq
+
+import (
+	"errors"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/belfry-monitoring/belfry/common/check"
+	"github.com/belfry-monitoring/belfry/common/dial"
+	"github.com/belfry-monitoring/belfry/common/httpclient"
+	"github.com/belfry-monitoring/belfry/common/options"
+)
+
+// Options say which broker and vhost, and who asks.
+type Options struct {
+	host, prefix, vhost, user string
+
+	port     int
+	https    bool
+	tls      *dial.TLS
+	password *options.Secret
+}
+
+// Flags declares --host, --port, --path-prefix, --vhost, --user, --password,
+// --tls and the options of TLS.
+func Flags(fs *pflag.FlagSet) *Options {
+	o := &Options{}
+	fs.StringVarP(&o.host, "host", "H", "localhost", "host of the management API")
+	fs.IntVarP(&o.port, "port", "p", 0, "port of the management API (default 15672, with --tls 15671)")
+	fs.StringVar(&o.prefix, "path-prefix", "", "path before /api, as management.path_prefix or a proxy has it")
+	fs.StringVar(&o.vhost, "vhost", "/", "vhost whose queues are looked at")
+	fs.StringVarP(&o.user, "user", "u", "", "user with the tag monitoring and access to the vhost")
+	o.password = options.SecretFlags(fs, "password", "password of the user", "RABBITMQ_PASSWORD")
+	options.Env(fs, "user", "RABBITMQ_USER")
+	fs.BoolVar(&o.https, "tls", false, "speak HTTPS")
+	o.tls = dial.TLSFlags(fs)
+	return o
+}
+
+// Validate says what is wrong with the options.
+func (o *Options) Validate() error {
+	switch {
+	case o.host == "" || strings.ContainsAny(o.host, "/@?#% "):
+		return errors.New("--host must be a name or an address, without scheme, port and path")
+	case o.port < 0 || o.port > 65535:
+		return errors.New("--port must be 1 to 65535")
+	case o.vhost == "":
+		return errors.New("--vhost must not be empty; the default vhost is /")
+	case o.user == "":
+		return errors.New("no user: give --user and --password-file, of a user with the tag monitoring (-h shows how to make one)")
+	case !o.password.Given():
+		return errors.New("no password: give --password-file, the environment variable RABBITMQ_PASSWORD or --extra-opts")
+	case !o.https && *o.tls != (dial.TLS{}):
+		return errors.New("--ca-file, --tls-server-name, --client-cert-file, --client-key-file and --insecure need --tls")
+	}
+	return nil
+}
+
+// Target names what is looked at: the host, and the vhost where it is not the
+// default one.
+func (o *Options) Target() string {
+	if o.vhost == "/" {
+		return o.host
+	}
+	return o.host + "/" + o.vhost
+}
+
+// Notice is what line 1 must say of the options; empty for nothing.
+func (o *Options) Notice() string { return o.tls.Notice() }
+
+// Vhost is the vhost that is looked at.
+func (o *Options) Vhost() string { return o.vhost }
+
+// Open makes a client; it reads the password and opens no connection.
+func (o *Options) Open() (*Client, error) {
+	password, err := o.password.Read()
+	if err != nil {
+		return nil, err
+	}
+	if password.Empty() {
+		return nil, check.Faultf(check.Config, "", "", "the password is empty")
+	}
+	client, err := httpclient.New(httpclient.Config{
+		Base: o.base(), TLS: o.tls, Limit: requestLimit, User: o.user, Password: password,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Client{http: client, vhost: o.vhost, user: o.user}, nil
+}
+
+func (o *Options) base() *url.URL {
+	u := &url.URL{Scheme: "http", Path: "/" + strings.Trim(o.prefix, "/")}
+	port := o.port
+	if o.https {
+		u.Scheme = "https"
+	}
+	switch {
+	case port != 0:
+	case o.https:
+		port = 15671
+	default:
+		port = 15672
+	}
+	u.Host = net.JoinHostPort(strings.Trim(o.host, "[]"), strconv.Itoa(port))
+	return u
+}

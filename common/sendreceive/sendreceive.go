@@ -1,0 +1,94 @@
+// Package sendreceive is what the checks that send a message and wait for it
+// have in common, whichever the product: their metrics, the token that makes a
+// message their own, and the judging of how far it came.
+package sendreceive
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"time"
+
+	"github.com/belfry-monitoring/belfry/common/check"
+)
+
+// The metrics, shared by the checks of all products. The clock is monotonic.
+var (
+	EndToEnd = &check.Metric{
+		Family: "send_receive", Key: "end_to_end", Title: "end to end", Unit: check.Seconds,
+		Help:    "Seconds from sending a message until its receiver got it.",
+		Warning: "3", Critical: "12", Buckets: []float64{0.1, 0.25, 0.5, 1, 2, 3, 6, 12},
+	}
+	Acceptance = &check.Metric{
+		Family: "send_receive", Key: "acceptance", Title: "acceptance", Unit: check.Seconds,
+		Help: "Seconds from sending a message until the server had accepted it.",
+	}
+	Registration = &check.Metric{
+		Family: "send_receive", Key: "registration", Title: "registration", Unit: check.Seconds,
+		Help: "Seconds until the server had made the receiver's event queue, connecting to it included.",
+	}
+)
+
+// The findings, shared likewise.
+var (
+	NotDelivered = &check.Finding{
+		Key: "not_delivered", State: check.Critical,
+		Help: "the server accepted the message, but the receiver did not get it before the look's time was over",
+	}
+	LeftBehind = &check.Finding{
+		Key: "left_behind", State: check.Warning,
+		Help: "the message arrived, but it or the event queue could not be deleted afterwards",
+	}
+)
+
+// Outcome is how far a message came.
+type Outcome struct {
+	Registered, Accepted, Delivered    bool
+	Registration, Acceptance, EndToEnd time.Duration // of what was reached
+	Waited                             time.Duration // since sending, where the message was given up
+	GaveUp                             bool          // accepted, and not delivered when the time was over
+	Trouble                            error         // the last error while waiting
+	Remark                             string        // what else happened on the way, for rows and summary
+}
+
+// Report turns the outcome into observations, the finding and the summary.
+// What kept the message from being accepted is the caller's to report.
+func (o *Outcome) Report(r *check.Report) {
+	if o.Registered {
+		r.Observe(Registration, o.Registration.Seconds())
+	}
+	if o.Accepted {
+		r.Observe(Acceptance, o.Acceptance.Seconds())
+	}
+	switch {
+	case o.Delivered:
+		r.Observe(EndToEnd, o.EndToEnd.Seconds())
+		on := "accepted in " + check.FormatDuration(o.Acceptance)
+		r.Detail(on + o.remark())
+		r.Summarize("%s", "delivered in "+check.FormatDuration(o.EndToEnd)+" ("+on+o.remark()+")")
+	case o.GaveUp:
+		r.Find(NotDelivered, o.undelivered())
+	}
+}
+
+func (o *Outcome) undelivered() string {
+	text := "accepted in " + check.FormatDuration(o.Acceptance) +
+		", but not delivered within " + check.FormatDuration(o.Waited.Round(10*time.Millisecond)) + o.remark()
+	if o.Trouble != nil {
+		text += "; last error while waiting: " + o.Trouble.Error()
+	}
+	return text
+}
+
+func (o *Outcome) remark() string {
+	if o.Remark == "" {
+		return ""
+	}
+	return ", " + o.Remark
+}
+
+// Token is a text of 32 characters that no other message holds.
+func Token() string {
+	var random [16]byte
+	rand.Read(random[:]) //nolint:errcheck // never fails: it ends the program instead
+	return hex.EncodeToString(random[:])
+}

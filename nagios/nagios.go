@@ -1,0 +1,100 @@
+// Package nagios makes the Nagios side of the catalog: commands and service
+// templates. Everything an operator sets comes from custom variables of the
+// service, quoted, so that a limit is named, inherited and overridden per
+// host; a secret never stands on a command line.
+package nagios
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/belfry-monitoring/belfry/common/check"
+	"github.com/belfry-monitoring/belfry/common/options"
+	"github.com/belfry-monitoring/belfry/common/plugin"
+)
+
+const header = `# Generated from the definitions of the checks by "make generate"; do not edit.
+`
+
+// Commands renders a command for every name of every check. $USER1$ is the
+// directory of the plugins. An empty variable means that the option is not
+// given. A command whose name ends in _at_address looks at the host's own
+// address.
+func Commands(catalog []*check.Definition) []byte {
+	var b strings.Builder
+	b.WriteString(header)
+	for _, d := range catalog {
+		variables := Variables(d)
+		for _, name := range append([]string{d.Plugin()}, d.Aliases...) {
+			fmt.Fprintf(&b, "\n# '%s' command definition: %s\n", name, d.Summary)
+			command(&b, name, name, variables, "")
+			for _, v := range variables {
+				if v.Option == "host" {
+					command(&b, name+"_at_address", name, variables, "host")
+				}
+			}
+		}
+	}
+	return []byte(b.String())
+}
+
+func command(b *strings.Builder, name, binary string, variables []Variable, address string) {
+	fmt.Fprintf(b, "define command {\n  command_name  %s\n  command_line  $USER1$/%s", name, binary)
+	for _, v := range variables {
+		macro := "$_SERVICE" + v.Name + "$"
+		if v.Option == address {
+			macro = "$HOSTADDRESS$"
+		}
+		fmt.Fprintf(b, " --%s='%s'", v.Option, macro)
+	}
+	b.WriteString("\n}\n")
+}
+
+// Templates renders a service template for every check that names all its
+// variables, empty but for the time between looks: Nagios hands the name of
+// a variable that no service defines to the plugin.
+func Templates(catalog []*check.Definition) []byte {
+	var b strings.Builder
+	b.WriteString(header)
+	for _, d := range catalog {
+		fmt.Fprintf(&b, "\n# %s\ndefine service {\n  name            belfry-%s\n  use             belfry-service\n  register        0\n  check_command   %s\n  check_interval  %s\n",
+			d.Summary, dashed(d.Name), d.Plugin(), minutes(d))
+		for _, v := range Variables(d) {
+			fmt.Fprintf(&b, "  _%s  ; %s\n", v.Name, v.Help)
+		}
+		b.WriteString("}\n")
+	}
+	return []byte(b.String())
+}
+
+// minutes is the check's interval in Nagios's default unit of a minute.
+func minutes(d *check.Definition) string {
+	return fmt.Sprintf("%g", d.Interval.Minutes())
+}
+
+func dashed(name string) string { return strings.ReplaceAll(name, "_", "-") }
+
+// Variable is an option as a custom variable of a service.
+type Variable struct{ Name, Option, Help string }
+
+// Variables lists the options of a check that a service may set: all but
+// secrets, which belong into files, and what is about the call itself.
+func Variables(d *check.Definition) []Variable {
+	perCall := map[string]bool{"help": true, "version": true, "verbose": true, "output": true, "target": true}
+	var variables []Variable
+	plugin.Flags(d).VisitAll(func(f *pflag.Flag) {
+		if perCall[f.Name] || options.IsSecret(f) {
+			return
+		}
+		_, usage := pflag.UnquoteUsage(f)
+		// A semicolon would begin a comment inside the comment's line in no
+		// reader, but keep the help on one line and short.
+		usage, _, _ = strings.Cut(usage, "\n")
+		variables = append(variables, Variable{
+			Name: strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_")), Option: f.Name, Help: check.CleanMax(usage, 90),
+		})
+	})
+	return variables
+}
