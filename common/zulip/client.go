@@ -66,8 +66,14 @@ func userAgent() string {
 	return "BelfryMonitoring/" + version
 }
 
+// maxSmall bounds in bytes the answers that hold no messages.
+const maxSmall = 1 << 20
+
 func (c *Client) ask(ctx context.Context, r httpclient.Request, into any) error {
 	r.Path = "/api/v1" + r.Path
+	if r.Method != "" {
+		r.Max = maxSmall
+	}
 	a, err := c.http.Do(ctx, r)
 	if err != nil {
 		return err
