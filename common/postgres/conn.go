@@ -106,7 +106,7 @@ func (c *Conn) QueryValue(ctx context.Context, stage, sql string) ([]byte, error
 	defer cancel()
 	results, err := c.pg.Exec(ctx, sql).ReadAll()
 	if err != nil {
-		return nil, c.server.fault(stage, started, err)
+		return nil, c.server.queryFault(stage, started, err)
 	}
 	if len(results) != 1 || len(results[0].Rows) != 1 || len(results[0].Rows[0]) != 1 {
 		return nil, check.Faultf(check.Data, stage, c.server.String(), "the answer is not one value")
@@ -152,7 +152,7 @@ type boundedConn struct {
 }
 
 // errTooMuch is what a bounded connection fails with.
-var errTooMuch = errors.New("the answer is longer than " + strconv.Itoa(MaxAnswer>>20) + " MiB")
+var errTooMuch = errors.New("the answer is too long to be one")
 
 func (b *boundedConn) Read(p []byte) (int, error) {
 	n, err := b.Conn.Read(p)

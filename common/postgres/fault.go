@@ -29,14 +29,24 @@ func (s *Server) fault(stage string, started time.Time, err error) error {
 			text += ": no password was given, use --password-file, --passfile or PGPASSWORD"
 		}
 		return &check.Fault{Reason: reasonOf(pgErr), Stage: stage, Peer: s.String(), Err: serverError{text: text, err: pgErr}}
-	case errors.Is(err, errTooMuch), errors.As(err, &tooLong):
-		return &check.Fault{Reason: check.Protocol, Stage: stage, Peer: s.String(), Err: errTooMuch}
+	case errors.As(err, &tooLong):
+		return check.Faultf(check.Protocol, stage, s.String(), "a message of %s is announced: this is no PostgreSQL", check.FormatBytes(float64(tooLong.ActualBodyLen)))
 	}
 	err = unwrapConnect(err)
 	if strings.HasPrefix(err.Error(), "failed GSS auth") {
 		return check.Faultf(check.Auth, stage, s.String(), "the server asks for GSSAPI, which is not offered here: let pg_hba.conf ask this user for scram-sha-256")
 	}
 	return dial.Fault(stage, s.String(), started, err)
+}
+
+// queryFault is fault for what comes back to a query: of a server that has let
+// us in, too long an answer is one that cannot be understood.
+func (s *Server) queryFault(stage string, started time.Time, err error) error {
+	var tooLong *pgproto3.ExceededMaxBodyLenErr
+	if errors.Is(err, errTooMuch) || errors.As(err, &tooLong) {
+		return &check.Fault{Reason: check.Data, Stage: stage, Peer: s.String(), Err: errTooMuch}
+	}
+	return s.fault(stage, started, err)
 }
 
 // serverError shows what the server said.
