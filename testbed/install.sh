@@ -48,9 +48,13 @@ wanted() {
 	done
 }
 
-# Put back what an earlier run, killed before its trap could run, left changed.
+our_policy() { [ -f "$policy" ] && grep -qF "$policy_mark" "$policy"; }
+
+# tidy: succeeds unless an earlier run was killed before it could put things back.
+tidy() { [ ! -e "$saved_policy" ] && [ ! -L "$saved_policy" ] && [ ! -e "$saved_clusters" ] && ! our_policy; }
+
 restore() {
-	if [ -f "$policy" ] && grep -qF "$policy_mark" "$policy"; then
+	if our_policy; then
 		rm -f "$policy"
 	fi
 	if [ -e "$saved_policy" ] || [ -L "$saved_policy" ]; then
@@ -149,18 +153,17 @@ $package
 command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
 	die "this machine has no apt; install by other means:" $(wanted "$@")
 all=$(wanted "$@")
-installed $all && exit 0
+installed $all && tidy && exit 0
 
 if [ "$(id -u)" -ne 0 ]; then
 	if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
 		exec sudo -n sh "$0" "$@"
 	fi
-	die "packages are missing and installing them needs root; run: sudo sh $0 $*"
+	die "packages are missing, and installing them needs root; run: sudo sh $0 $*"
 fi
 
-missing=$(for package in $all; do installed "$package" || echo "$package"; done)
-say "installing" $missing
 mkdir -p "${lock%/*}"
+# apt inherits the lock, so that a run after a killed one waits for the apt that this one left behind.
 exec 9>"$lock"
 flock -w 900 9 || die "another installation holds $lock for 15 minutes"
 # dash runs traps only after the running apt-get has ended, so that nothing is put back under dpkg's feet.
@@ -169,5 +172,8 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 restore
-install_missing $missing 9>&-
+missing=$(for package in $all; do installed "$package" || echo "$package"; done)
+[ -n "$missing" ] || exit 0
+say "installing" $missing
+install_missing $missing
 say "done"
