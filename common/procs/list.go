@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path"
 	"sort"
 	"strconv"
 	"syscall"
@@ -123,7 +122,7 @@ func (l *lister) look(pid int) error {
 		return nil
 	case err != nil:
 		return err
-	case l.query.UID != nil && p.UID != *l.query.UID, l.own(pid, command):
+	case l.query.UID != nil && p.UID != *l.query.UID, l.own(pid):
 		return nil
 	}
 	if l.query.Under != nil && !l.under(p.Parent) {
@@ -151,25 +150,17 @@ func (l *lister) mayBe(pid int) bool {
 // own reports whether the process is the caller, one that the caller descends
 // from (the shell or NRPE that was given the pattern), or another process of
 // the caller's program.
-func (l *lister) own(pid int, command CommandLine) bool {
+func (l *lister) own(pid int) bool {
 	if l.never == nil {
 		l.never = make(map[int]bool)
 		if self, ok := l.fs.Self(); ok {
-			own, _ := l.fs.command(self)
-			l.program = program(own)
+			l.program = l.fs.program(self)
 			for p := self; p > 0 && len(l.never) < maxAncestors && !l.never[p]; p = l.kin(p).parent {
 				l.never[p] = true
 			}
 		}
 	}
-	return l.never[pid] || l.program != "" && program(command) == l.program
-}
-
-func program(c CommandLine) string {
-	if args := c.Args(); len(args) > 0 {
-		return path.Base(args[0])
-	}
-	return ""
+	return l.never[pid] || l.program != "" && l.fs.program(pid) == l.program
 }
 
 // under reports whether the process or one that it descends from matches.

@@ -153,6 +153,16 @@ func (f *FS) Self() (pid int, ok bool) {
 	return pid, err == nil && pid > 0
 }
 
+// program returns the file that a process executes, "" where it may not be
+// known: only the process's user and root may read it.
+func (f *FS) program(pid int) string {
+	name, err := os.Readlink(f.path(pid, "exe"))
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
 // PSS returns the proportional set size of a process in bytes: its own pages
 // and its share of those it shares. Only the process's user and root may read
 // it (fault reason permission); the kernel walks the whole process for it,
