@@ -44,10 +44,13 @@ var (
 type Outcome struct {
 	Registered, Accepted, Delivered    bool
 	Registration, Acceptance, EndToEnd time.Duration // of what was reached
-	Waited                             time.Duration // since sending, where the message was given up
-	GaveUp                             bool          // accepted, and not delivered when the time was over
-	Trouble                            error         // the last error while waiting
-	Remark                             string        // what else happened on the way, for rows and summary
+
+	GaveUp  bool          // accepted, and not delivered
+	Waited  time.Duration // since sending, when the time was over
+	Because string        // why it was given up before
+	Trouble error         // the last error while waiting
+
+	Remark string // what else happened on the way, for rows and summary
 }
 
 // Report turns the outcome into observations, the finding and the summary.
@@ -71,8 +74,11 @@ func (o *Outcome) Report(r *check.Report) {
 }
 
 func (o *Outcome) undelivered() string {
-	text := "accepted in " + check.FormatDuration(o.Acceptance) +
-		", but not delivered within " + check.FormatDuration(o.Waited.Round(10*time.Millisecond)) + o.remark()
+	text := "accepted in " + check.FormatDuration(o.Acceptance) + ", but not delivered"
+	if o.Because != "" {
+		return text + ": " + o.Because
+	}
+	text += " within " + check.FormatDuration(o.Waited.Round(10*time.Millisecond)) + o.remark()
 	if o.Trouble != nil {
 		text += "; last error while waiting: " + o.Trouble.Error()
 	}

@@ -123,7 +123,7 @@ func (d *delivery) again(ctx context.Context) error {
 		err = d.await(ctx)
 	}
 	if zulip.IsQueueLost(err) {
-		d.outcome.Remark = "the server lost the event queue twice"
+		d.outcome.Because = "the server lost the receiver's event queue twice (" + err.Error() + ")"
 	}
 	if isTrouble(err) {
 		d.outcome.Trouble = err
