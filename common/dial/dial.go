@@ -65,7 +65,11 @@ func (w *worded) Error() string { return w.text }
 func (w *worded) Unwrap() error { return w.err }
 
 func classify(err error, started time.Time) (check.Reason, string) {
-	after := "after " + check.FormatDuration(time.Since(started).Round(10*time.Millisecond))
+	took := time.Since(started)
+	if took > 100*time.Millisecond {
+		took = took.Round(10 * time.Millisecond)
+	}
+	after := "after " + check.FormatDuration(took)
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
 		switch {

@@ -35,11 +35,23 @@ type Plugin struct {
 
 // Main runs the definition as this process and exits with the verdict.
 func Main(d *check.Definition) {
+	p := &Plugin{Definition: d, Name: filepath.Base(os.Args[0]), Args: os.Args[1:], Env: os.LookupEnv, Stdout: os.Stdout}
+	if p.versionOnly() {
+		p.printVersion()
+		os.Exit(int(check.Unknown))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	p := &Plugin{Definition: d, Name: filepath.Base(os.Args[0]), Args: os.Args[1:], Env: os.LookupEnv, Stdout: os.Stdout}
 	os.Exit(p.Run(ctx))
 }
+
+// versionOnly reports the one call that needs no options: it is what
+// inventories ask of every binary, so it costs no more than starting.
+func (p *Plugin) versionOnly() bool {
+	return len(p.Args) == 1 && (p.Args[0] == "-V" || p.Args[0] == "--version")
+}
+
+func (p *Plugin) printVersion() { p.print([]byte(p.name() + " " + version() + "\n")) }
 
 // Run takes one look, writes the output in one write and returns the exit
 // code, 0 to 3, whatever happens.

@@ -1,0 +1,53 @@
+# make            build every plugin and the exporter into bin/
+# make test       install what the tests need, run all of them
+# make demo       show the product alive until Ctrl-C
+# make bench      measure against the peers a user would pick
+# make generate   bring generated files up to date
+# make lint       gofmt, go vet, staticcheck
+# make new NAME=x lay out the folder of a new check
+
+GO      ?= go
+PREFIX  ?= /usr/local
+FLAGS   := -trimpath -ldflags "-s -w"
+
+.PHONY: all test demo bench generate lint new setup clean install
+
+all:
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build $(FLAGS) -o bin/ ./plugins/*/check_* ./exporter/belfry_exporter
+	@CGO_ENABLED=0 $(GO) run ./generate/belfry_aliases bin
+
+# What the tests and the demonstration run against: Debian's packages, without
+# starting, stopping or replacing any service of the machine.
+setup:
+	@testbed/install.sh
+
+test: setup
+	$(GO) test -race -timeout 20m ./...
+
+demo: setup all
+	@$(GO) run ./testbed/belfry_demo
+
+bench: all
+	@testbed/install.sh bench
+	$(GO) run ./testbed/belfry_bench
+
+generate:
+	$(GO) run ./generate/belfry_generate
+
+lint:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt would change:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+new:
+	@test -n "$(NAME)" || { echo "usage: make new NAME=redis_memory"; exit 2; }
+	$(GO) run ./generate/belfry_new $(NAME)
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/lib/nagios/plugins $(DESTDIR)$(PREFIX)/bin
+	cp -P bin/check_* $(DESTDIR)$(PREFIX)/lib/nagios/plugins/
+	install bin/belfry_exporter $(DESTDIR)$(PREFIX)/bin/
+
+clean:
+	rm -rf bin
