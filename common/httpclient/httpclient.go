@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -118,7 +119,7 @@ func (c *Client) Do(ctx context.Context, r Request) (*Answer, error) {
 	}
 	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
-		return nil, dial.Fault(stage.get(), c.Peer(), started, httpCause(err))
+		return nil, dial.Fault(stage.get(), c.Peer(), started, c.nameServer(stage, httpCause(err)))
 	}
 	defer resp.Body.Close()
 	maxBody := r.Max
@@ -169,15 +170,29 @@ func httpCause(err error) error {
 	return err
 }
 
+// nameServer blames a silent name server: the transport gives up waiting for
+// its connection before the resolver says what it waits for.
+func (c *Client) nameServer(stage *stages, err error) error {
+	if !stage.resolving.Load() || !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return &net.DNSError{Err: "no answer", Name: c.base.Hostname(), IsTimeout: true, UnwrapErr: err}
+}
+
 // stages follows a request so that an error names the stage it happened in.
 // The transport calls the trace from goroutines of its own.
-type stages struct{ now atomic.Value }
+type stages struct {
+	now       atomic.Value
+	resolving atomic.Bool
+}
 
 func (s *stages) set(stage string) { s.now.Store(stage) }
 func (s *stages) get() string      { return s.now.Load().(string) }
 
 func (s *stages) trace(ask string) *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
+		DNSStart:          func(httptrace.DNSStartInfo) { s.resolving.Store(true) },
+		DNSDone:           func(httptrace.DNSDoneInfo) { s.resolving.Store(false) },
 		TLSHandshakeStart: func() { s.set("TLS handshake with") },
 		GotConn:           func(httptrace.GotConnInfo) { s.set(ask) },
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/belfry-monitoring/belfry/common/check"
+	"github.com/belfry-monitoring/belfry/common/dial"
 	"github.com/belfry-monitoring/belfry/common/httpclient"
 	"github.com/belfry-monitoring/belfry/testbed/faultproxy"
 )
@@ -90,5 +91,20 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	defer server.Close()
 	if err := ask(t, server.URL); err == nil || visited {
 		t.Errorf("ask() = %v, the other host was asked: %v; want an error and no request", err, visited)
+	}
+}
+
+// A name server that does not answer is named, not the server that nobody
+// found.
+func TestSilentNameServer(t *testing.T) {
+	dns := faultproxy.StartDNS(t, faultproxy.DNSSilent)
+	c, err := httpclient.New(httpclient.Config{Base: &url.URL{Scheme: "http", Host: "slow.belfry.test"}, Limit: 200 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, err = c.Do(dial.WithResolver(context.Background(), dns.Resolver()), httpclient.Request{Stage: "ask"})
+	if check.ReasonOf(err) != check.DNS || !strings.Contains(err.Error(), "no answer of the name server for slow.belfry.test") {
+		t.Errorf("Do() = %v (%s); want the name server blamed", err, check.ReasonOf(err))
 	}
 }
