@@ -192,7 +192,7 @@ func (s *stages) get() string      { return s.now.Load().(string) }
 func (s *stages) trace(ask string) *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
 		DNSStart:          func(httptrace.DNSStartInfo) { s.resolving.Store(true) },
-		DNSDone:           func(httptrace.DNSDoneInfo) { s.resolving.Store(false) },
+		DNSDone:           func(info httptrace.DNSDoneInfo) { s.resolving.Store(info.Err != nil) },
 		TLSHandshakeStart: func() { s.set("TLS handshake with") },
 		GotConn:           func(httptrace.GotConnInfo) { s.set(ask) },
 	}
