@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/pflag"
+
 	"github.com/belfry-monitoring/belfry/common/plugin"
 	"github.com/belfry-monitoring/belfry/testbed/zulipserver"
 )
@@ -83,4 +85,15 @@ func value(d plugin.Document, key string, label string) (float64, bool) {
 		}
 	}
 	return 0, false
+}
+
+func newFlagSet() *pflag.FlagSet { return pflag.NewFlagSet("test", pflag.ContinueOnError) }
+
+// text runs the plugin in this process and returns its text output.
+func text(t testing.TB, args ...string) string {
+	t.Helper()
+	var out bytes.Buffer
+	p := &plugin.Plugin{Definition: Definition, Name: Definition.Plugin(), Args: args, Stdout: &out}
+	p.Run(context.Background())
+	return out.String()
 }

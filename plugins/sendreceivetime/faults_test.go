@@ -1,0 +1,107 @@
+package sendreceivetime
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/belfry-monitoring/belfry/common/check"
+	"github.com/belfry-monitoring/belfry/testbed/faultproxy"
+	"github.com/belfry-monitoring/belfry/testbed/faults"
+	"github.com/belfry-monitoring/belfry/testbed/zulipserver"
+)
+
+func TestFaults(t *testing.T) {
+	server := startProcess(t)
+	senderKey := writeRC(t, "sender.key", sendKey+"\n")
+	receiverKey := writeRC(t, "receiver.key", receiveKey+"\n")
+	to := func(scheme string) func(host string, port int) []string {
+		return func(host string, port int) []string {
+			return []string{
+				"--site", scheme + "://" + net.JoinHostPort(host, strconv.Itoa(port)),
+				"--sender-email", sendBot, "--sender-key-file", senderKey,
+				"--receiver-email", receiveBot, "--receiver-key-file", receiverKey,
+			}
+		}
+	}
+	flood := faultproxy.HTTPFlood()
+	row := func(name string, want faults.Want, prepare func(s *zulipserver.Server)) faults.Row {
+		s := zulipserver.StartTest(t, zulipserver.Options{})
+		addBots(s)
+		prepare(s)
+		host, port, err := net.SplitHostPort(strings.TrimPrefix(s.URL(), "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := strconv.Atoi(port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return faults.Row{Name: name, Want: want, Args: to("http")(host, n), Timeout: 5 * time.Second}
+	}
+	faults.Server{
+		Definition: Definition,
+		Upstream:   strings.TrimPrefix(server.url, "http://"),
+		Args:       to("http"),
+		TLSArgs: func(host string, port int, ca string) []string {
+			return append(to("https")(host, port), "--ca-file", ca)
+		},
+		Handshake: faultproxy.Bytes(20), // of the first answer
+		TooMuch:   &flood,
+		Freeze:    server.freeze,
+		Thaw:      server.thaw,
+		Rows: []faults.Row{
+			row("authentication refused", faults.Want{State: check.Unknown, Reason: check.Auth, Text: "API key of the sender bot " + sendBot + " is refused"},
+				func(s *zulipserver.Server) {
+					if err := s.EditUser(sendBot, func(u *zulipserver.User) { u.APIKey = strings.Repeat("0", 32) }); err != nil {
+						t.Fatal(err)
+					}
+				}),
+			row("permission missing", faults.Want{State: check.Unknown, Reason: check.Permission, Text: "the sender bot " + sendBot + " may not: Insufficient permission"},
+				func(s *zulipserver.Server) {
+					s.Fail(zulipserver.SendMessage, zulipserver.Refuse(403, "BAD_REQUEST", "Insufficient permission"))
+				}),
+			row("empty answer", faults.Want{State: check.Unknown, Reason: check.Data, Text: "an empty answer"},
+				func(s *zulipserver.Server) {
+					s.Fail(zulipserver.Register, zulipserver.Canned(200, "application/json", ""))
+				}),
+		},
+	}.Run(t)
+}
+
+// The files that the check reads are a peer too.
+func TestFaultsOfFiles(t *testing.T) {
+	s := newStage(t, zulipserver.Options{})
+	dir := t.TempDir()
+	rc := func(path string) []string {
+		return []string{"--sender-zuliprc", path, "--receiver-zuliprc", s.receiverRC}
+	}
+	open := writeRC(t, "open", s.Zuliprc(s.sender))
+	chmod(t, open, 0o644)
+	huge := writeRC(t, "huge", s.Zuliprc(s.sender)+strings.Repeat("# filler\n", 20_000))
+	fifo := makeFIFO(t)
+	want := func(reason check.Reason, text string) faults.Want {
+		return faults.Want{State: check.Unknown, Reason: reason, Text: text}
+	}
+	faults.Table(t, Definition, faults.Files(), []faults.Row{
+		{Name: "unreadable", Args: rc(open), Want: want(check.Permission, "mode 0644 lets others read or write it")},
+		{Name: "vanishing", Args: rc(dir + "/gone"), Want: want(check.Config, "no such file")},
+		{Name: "a directory", Args: rc(dir), Want: want(check.Config, "not a regular file")},
+		{Name: "FIFO", Args: rc(fifo), Want: want(check.Config, "FIFO")},
+		{Name: "empty", Args: rc(writeRC(t, "empty", "")), Want: want(check.Config, "no section [api]")},
+		{Name: "huge", Args: rc(huge), Want: want(check.Data, "more than")},
+		{Name: "no INI", Args: rc(writeRC(t, "no-ini", "\x7fELF\x00")), Want: want(check.Config, "")},
+		{Name: "no key", Args: rc(writeRC(t, "no-key", fmt.Sprintf("[api]\nemail=%s\n", sendBot))), Want: want(check.Config, "must hold email= and key=")},
+	})
+}
+
+// What the cores read is what was said.
+func TestTextCanBeRead(t *testing.T) {
+	s := newStage(t, zulipserver.Options{})
+	faults.Text(t, Definition, s.args())
+	s.Set(func(k *zulipserver.Knobs) { k.DropDelivery = true })
+	faults.Text(t, Definition, s.args("-t", "1s", "-v"))
+}
