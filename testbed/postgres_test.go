@@ -2,10 +2,59 @@ package testbed
 
 import (
 	"context"
+	"net"
+	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/belfry-monitoring/belfry/testbed/certs"
 )
+
+func TestPostgresTLS(t *testing.T) {
+	t.Parallel()
+	bed := New(t)
+	files := tlsFiles(t)
+	pg := bed.Postgres(PostgresOptions{
+		TLS: files, HBA: []string{"hostssl all monitor 127.0.0.1/32 scram-sha-256", "hostnossl all monitor 127.0.0.1/32 reject"},
+	})
+	secure := pg.DSN(RoleMonitor, "postgres") + "?sslmode=verify-full&sslrootcert=" + files.CA
+	for dsn, works := range map[string]bool{secure: true, pg.DSN(RoleMonitor, "postgres") + "?sslmode=disable": false} {
+		conn, err := pgx.Connect(t.Context(), dsn)
+		if (err == nil) != works {
+			t.Errorf("connect to %s: %v; want success %v", dsn, err, works)
+		}
+		if conn != nil {
+			if err := conn.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	standby := bed.Standby(pg, StandbyOptions{NoSlot: true, Via: net.JoinHostPort(pg.Host, strconv.Itoa(pg.Port))})
+	standby.Configure(map[string]string{"wal_receiver_status_interval": "1s"})
+	var slots int
+	var interval string
+	pg.QueryRow("SELECT count(*) FROM pg_replication_slots", &slots)
+	standby.QueryRow("SHOW wal_receiver_status_interval", &interval)
+	if slots != 0 || interval != "1s" {
+		t.Errorf("%d slots, status interval %s; want none, 1s", slots, interval)
+	}
+}
+
+// tlsFiles makes a certificate for 127.0.0.1 and its authority.
+func tlsFiles(t *testing.T) *TLSFiles {
+	t.Helper()
+	set, err := certs.NewSet()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := set.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	return &TLSFiles{Cert: filepath.Join(dir, "ok.crt"), Key: filepath.Join(dir, "ok.key"), CA: filepath.Join(dir, "ca.crt")}
+}
 
 func TestPostgresPair(t *testing.T) {
 	t.Parallel()

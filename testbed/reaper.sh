@@ -9,24 +9,30 @@ members() {
 	find /proc/[0-9]*/cwd -maxdepth 0 -lname "$dir/*/pgdata" 2>/dev/null | cut -d/ -f3
 }
 
-while read -r _; do :; done
+# A function, because the file of this script goes with the directory.
+reap() {
+	while read -r _; do :; done
 
-tries=0
-while pids=$(members) && [ -n "$pids" ]; do
-	kill -KILL $pids 2>/dev/null
-	tries=$((tries + 1))
-	if [ $tries -gt 200 ]; then
-		echo "processes of $dir do not die:" $pids
-		break
-	fi
-	sleep 0.02
-done
+	tries=0
+	while pids=$(members) && [ -n "$pids" ]; do
+		kill -KILL $pids 2>/dev/null
+		tries=$((tries + 1))
+		if [ $tries -gt 200 ]; then
+			echo "processes of $dir do not die:" $pids
+			break
+		fi
+		sleep 0.02
+	done
 
-# A killed PostgreSQL leaves its System V segment, which holds no data but counts against the system's limit.
-for file in "$dir"/*/pgdata/postmaster.pid; do
-	[ -f "$file" ] || continue
-	segment=$(sed -n '7s/.* //p' "$file")
-	[ -z "$segment" ] || ipcrm -m "$segment" 2>/dev/null
-done
+	# A killed PostgreSQL leaves its System V segment, which holds no data but counts against the system's limit.
+	for file in "$dir"/*/pgdata/postmaster.pid; do
+		[ -f "$file" ] || continue
+		segment=$(sed -n '7s/.* //p' "$file")
+		[ -z "$segment" ] || ipcrm -m "$segment" 2>/dev/null
+	done
 
-rm -rf -- "$dir" || { sleep 0.2; rm -rf -- "$dir"; }
+	rm -rf -- "$dir" || { sleep 0.2; rm -rf -- "$dir"; }
+}
+
+reap
+exit
