@@ -1,0 +1,190 @@
+package dump
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/belfry-monitoring/belfry/common/check"
+	"github.com/belfry-monitoring/belfry/common/safefile"
+)
+
+// tocName is the file that pg_dump writes last into a directory.
+const tocName = "toc.dat"
+
+// Directory is a dump in the directory format.
+type Directory struct {
+	Result
+	Ended time.Time // when its table of contents was written
+	Size  int64     // bytes of all its files
+}
+
+// dataFile is the name of a file that pg_dump writes into a directory.
+var dataFile = regexp.MustCompile(`^(toc\.dat|blobs(_[0-9]+)?\.toc|[0-9]+\.dat(\.(gz|lz4|zst))?)$`)
+
+// IsDirectory tells by its files whether a directory is a dump in the
+// directory format, a finished one or one without its table of contents.
+func IsDirectory(entries []fs.FileInfo) bool {
+	return slices.ContainsFunc(entries, func(e fs.FileInfo) bool { return dataFile.MatchString(e.Name()) })
+}
+
+// InspectDirectory looks at a dump in the directory format, given what List
+// says of it. With whole it reads all compressed files to their ends.
+func InspectDirectory(ctx context.Context, dir string, entries []fs.FileInfo, whole bool) (Directory, error) {
+	d := Directory{Result: Result{Format: "directory"}}
+	sizes := make(map[string]int64, len(entries))
+	for _, e := range entries {
+		if e.ModTime().After(d.Ended) {
+			d.Ended = e.ModTime()
+		}
+		if e.Mode().IsRegular() {
+			d.Size += e.Size()
+			sizes[e.Name()] = e.Size()
+		}
+	}
+	if _, ok := sizes[tocName]; !ok {
+		d.Problem = "it ends early: no " + tocName + ", which pg_dump writes last"
+		return d, nil
+	}
+	files, problem, err := contents(ctx, filepath.Join(dir, tocName))
+	if err != nil || problem != "" {
+		d.Problem = problem
+		return d, err
+	}
+	for _, name := range files {
+		if !strings.HasPrefix(name, "blobs") {
+			continue
+		}
+		blobs, err := blobFiles(ctx, filepath.Join(dir, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return d, err
+		}
+		files = append(files, blobs...)
+	}
+	var missing []string
+	for _, name := range files {
+		if !present(sizes, name) {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		d.Problem = fmt.Sprintf("%d of %d files of its table of contents are missing, %s first", len(missing), len(files), missing[0])
+		return d, nil
+	}
+	d.Proven = true
+	if whole {
+		d.Problem, err = readFiles(ctx, dir, sizes)
+	}
+	return d, err
+}
+
+// contents reads the names of the data files from a directory's toc.dat.
+func contents(ctx context.Context, path string) (files []string, problem string, err error) {
+	f, info, err := safefile.Open(path)
+	if err != nil {
+		return nil, "", err
+	}
+	defer f.Close()
+	r := &reader{ctx: ctx, file: f, size: info.Size()}
+	head, err := r.part(0, int64(len(magicCustom)))
+	if err != nil {
+		return nil, "", r.failure(err)
+	}
+	if string(head) != magicCustom {
+		return nil, "its " + tocName + " is no table of contents", nil
+	}
+	t, err := readTOC(r)
+	switch {
+	case r.err != nil:
+		return nil, "", r.failure(r.err)
+	case errors.Is(err, errBeyond):
+		return nil, "", nil
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, "its " + tocName + " ends early", nil
+	case err != nil:
+		return nil, "its " + tocName + " is damaged: " + err.Error(), nil
+	case t.format == formatCustom: // pg_dump gives a directory the tar format's number
+		return nil, "its " + tocName + " belongs to another format", nil
+	}
+	return t.files, "", nil
+}
+
+// blobFiles reads a list of large objects: "16405 blob_16405.dat" on a line.
+func blobFiles(ctx context.Context, path string) ([]string, error) {
+	f, info, err := safefile.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	r := &reader{ctx: ctx, file: f, size: min(info.Size(), maxTOC)}
+	var names []string
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		if _, name, ok := strings.Cut(lines.Text(), " "); ok && len(names) < maxEntries {
+			names = append(names, name)
+		}
+	}
+	if r.err != nil {
+		return nil, r.failure(r.err)
+	}
+	return names, nil
+}
+
+// present tells whether a data file is there, compressed or not.
+func present(sizes map[string]int64, name string) bool {
+	for _, suffix := range []string{"", ".gz", ".lz4", ".zst"} {
+		if _, ok := sizes[name+suffix]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// readFiles reads all files to their ends and says what is wrong with the
+// first bad one.
+func readFiles(ctx context.Context, dir string, sizes map[string]int64) (problem string, err error) {
+	names := make([]string, 0, len(sizes))
+	var total, done int64
+	for name, size := range sizes {
+		names = append(names, name)
+		total += size
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		problem, err = readFile(ctx, filepath.Join(dir, name))
+		var unfinished *Unfinished
+		if errors.As(err, &unfinished) {
+			return "", &Unfinished{Read: done + unfinished.Read, Size: total}
+		}
+		if problem != "" {
+			problem = check.Clean(name) + ": " + problem
+		}
+		if err != nil || problem != "" {
+			return problem, err
+		}
+		done += sizes[name]
+	}
+	return "", nil
+}
+
+func readFile(ctx context.Context, path string) (problem string, err error) {
+	f, info, err := safefile.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	r := &reader{ctx: ctx, file: f, size: info.Size()}
+	if !strings.HasSuffix(path, ".gz") {
+		return "", r.failure(r.readAll())
+	}
+	return r.inflate()
+}
