@@ -10,22 +10,21 @@ GO      ?= go
 PREFIX  ?= /usr/local
 FLAGS   := -trimpath -ldflags "-s -w"
 
-.PHONY: all test demo bench generate lint new setup clean install
+.PHONY: all test demo bench generate lint new clean install
 
 all:
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build $(FLAGS) -o bin/ ./plugins/*/check_* ./exporter/belfry_exporter
 	@CGO_ENABLED=0 $(GO) run ./generate/belfry_aliases bin
 
-# What the tests and the demonstration run against: Debian's packages, without
-# starting, stopping or replacing any service of the machine.
-setup:
-	@testbed/install.sh
-
-test: setup
+# install.sh brings Debian's packages of the servers, without starting,
+# stopping or replacing any service of the machine.
+test:
+	@testbed/install.sh test
 	$(GO) test -race -timeout 20m ./...
 
-demo: setup all
+demo: all
+	@testbed/install.sh
 	@$(GO) run ./testbed/belfry_demo
 
 bench: all

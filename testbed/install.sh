@@ -3,7 +3,7 @@
 #
 #   testbed/install.sh           PostgreSQL, RabbitMQ, pgBackRest, Nagios, Prometheus
 #   testbed/install.sh bench     also the tools that `make bench` compares with
-#   testbed/install.sh npm       also what the test with npm's zulip-js needs
+#   testbed/install.sh test      also what the tests need: npm for zulip-js, gcc for the race detector
 #
 # The machine may be somebody's server: no service is started, stopped, replaced or enabled for the next boot, no database
 # cluster is created, and what is changed for the time of the installation (policy-rc.d, createcluster.conf) is put back.
@@ -39,11 +39,12 @@ wanted() {
 	for set in "$@"; do
 		case $set in
 		bench) printf '%s\n' check-postgres nagios-plugins-rabbitmq hyperfine time ;;
-		npm)
+		test)
 			command -v node >/dev/null || echo nodejs
 			command -v npm >/dev/null || echo npm
+			command -v gcc >/dev/null || printf '%s\n' gcc libc6-dev
 			;;
-		*) die "unknown argument '$set'; known: bench, npm" ;;
+		*) die "unknown argument '$set'; known: bench, test" ;;
 		esac
 	done
 }
