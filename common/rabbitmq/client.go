@@ -23,9 +23,11 @@ const (
 	// maxBody bounds an answer in bytes. A queue takes up to 400 bytes with
 	// the columns asked for and a name of the longest kind.
 	maxBody = 16 << 20
-	// requestLimit bounds one request. A page of 500 took 0.3 s on a broker
-	// with 10,000 queues, all totals at once 0.6 to 2 s.
+	// requestLimit bounds one request; queueLimit is added for each queue
+	// whose totals are asked for at once. With 10,000 queues a page of 500
+	// took 0.3 s, all totals 0.6 to 2 s.
 	requestLimit = 5 * time.Second
+	queueLimit   = time.Millisecond
 )
 
 // columns keeps answers small. With a list of columns, brokers from 3.13 on
@@ -61,34 +63,31 @@ type Listing struct {
 // declared is in it, those without statistics with what is known of them.
 func (c *Client) Statistics(ctx context.Context) (Listing, error) {
 	stage := "read the queues of vhost " + c.vhost + " at"
-	list, err := c.pages(ctx, stage)
-	if err == nil && list.Paged && len(unique(list.Queues)) != list.Total {
-		// Queues came or went between two pages and may have pushed others
-		// from one page to another.
-		list, err = c.pages(ctx, stage)
+	list, steady, err := c.pages(ctx, stage)
+	if err == nil && !steady {
+		list, _, err = c.pages(ctx, stage)
 	}
 	return list, err
 }
 
-func (c *Client) pages(ctx context.Context, stage string) (Listing, error) {
-	var list Listing
+// pages reads all pages. steady is false where queues came or went between
+// two of them and may have pushed others from one page to another.
+func (c *Client) pages(ctx context.Context, stage string) (list Listing, steady bool, err error) {
+	steady = true
 	for number := 1; ; number++ {
-		page, err := c.page(ctx, stage, number, statisticsColumns)
+		page, err := c.page(ctx, question{stage: stage, page: number, columns: statisticsColumns})
 		if number > 1 && errors.Is(err, errOutOfRange) {
-			return list, nil // the queues of this page are gone since the last request
+			return list, false, nil // the queues of this page are gone since the last request
 		}
 		if err != nil {
-			return list, err
+			return list, false, err
 		}
+		steady = steady && (number == 1 || page.Total == list.Total)
 		list.Queues, list.Total = append(list.Queues, page.Queues...), page.Total
 		if number >= page.Pages {
-			return list, nil
+			return list, steady && (!list.Paged || len(unique(list.Queues)) == list.Total), nil
 		}
 		list.Paged = true
-		if page.Total > MaxQueues || number*pageSize >= MaxQueues {
-			return list, check.Faultf(check.Data, stage, c.http.Peer(),
-				"there are %d, more than the %d that can be looked at", page.Total, MaxQueues)
-		}
 	}
 }
 
@@ -98,15 +97,21 @@ func (c *Client) pages(ctx context.Context, stage string) (Listing, error) {
 // back (RabbitMQ 3.10) or cuts the list off (other versions).
 func (c *Client) Totals(ctx context.Context, total int) (list Listing, live bool, err error) {
 	// Each page makes the broker ask every queue of the vhost anew (0.5 s a
-	// page with 10,000 queues, 0.6 s for all at once), so more than one page
-	// is asked for at once. The columns keep that at 160 bytes a queue.
-	number, stage := 1, "read the live totals of vhost "+c.vhost+" at"
-	if total > pageSize {
-		number = 0
+	// page with 10,000 queues, 0.6 s for all at once), so what is more than
+	// one page is asked for at once. The columns keep that at 160 bytes a
+	// queue.
+	q := question{
+		stage: "read the live totals of vhost " + c.vhost + " at", page: 1,
+		columns: totalsColumns + "&disable_stats=true&enable_queue_totals=true",
+		limit:   requestLimit + time.Duration(total)*queueLimit,
 	}
-	page, err := c.page(ctx, stage, number, totalsColumns+"&disable_stats=true&enable_queue_totals=true")
-	if err == nil && number == 1 && page.Pages > 1 {
-		page, err = c.page(ctx, stage, 0, totalsColumns+"&disable_stats=true&enable_queue_totals=true")
+	if total > pageSize {
+		q.page = 0
+	}
+	page, err := c.page(ctx, q)
+	if err == nil && page.Pages > 1 { // queues came since they were counted
+		q.page = 0
+		page, err = c.page(ctx, q)
 	}
 	if reason := check.ReasonOf(err); err != nil && reason == check.Timeout {
 		err = hint(err, "a queue may hang: rabbitmqctl list_unresponsive_queues -p "+quote(c.vhost)+" names it")
@@ -117,37 +122,55 @@ func (c *Client) Totals(ctx context.Context, total int) (list Listing, live bool
 	return Listing{Queues: page.Queues, Total: page.Total}, !page.Statistics, nil
 }
 
-// page reads one page; number 0 means all queues without pages.
-func (c *Client) page(ctx context.Context, stage string, number int, columns string) (Page, error) {
-	query := "?columns=" + columns
-	if number > 0 {
-		query = "?page=" + strconv.Itoa(number) + "&page_size=" + strconv.Itoa(pageSize) + "&columns=" + columns
+// question is one request for a page; page 0 means all queues without pages.
+type question struct {
+	stage   string
+	page    int
+	columns string
+	limit   time.Duration // zero: requestLimit
+}
+
+func (c *Client) page(ctx context.Context, q question) (Page, error) {
+	query := "?columns=" + q.columns
+	if q.page > 0 {
+		query = "?page=" + strconv.Itoa(q.page) + "&page_size=" + strconv.Itoa(pageSize) + "&columns=" + q.columns
 	}
-	body, err := c.get(ctx, stage, "/api/queues/"+url.PathEscape(c.vhost)+query)
+	body, err := c.get(ctx, q.stage, "/api/queues/"+url.PathEscape(c.vhost)+query, q.limit)
 	if err != nil {
 		return Page{}, err
 	}
 	page, err := ParsePage(body)
-	if err == nil && page.Page != 0 && page.Page != max(number, 1) {
-		err = fmt.Errorf("page %d came where page %d was asked for", page.Page, number)
+	switch {
+	case err != nil || page.Page == 0:
+	case page.Page != q.page:
+		err = fmt.Errorf("page %d came where page %d was asked for", page.Page, q.page)
+	case page.Pages > page.Total/pageSize+1:
+		err = fmt.Errorf("%d pages of %d for %d queues", page.Pages, pageSize, page.Total)
 	}
 	if err != nil {
-		return Page{}, check.Faultf(check.Data, stage, c.http.Peer(), "not the list that was expected: %w", err)
+		return Page{}, check.Faultf(check.Data, q.stage, c.http.Peer(), "not the list that was expected: %w", err)
 	}
-	if page.Page == 0 && len(page.Queues) > MaxQueues {
-		return Page{}, check.Faultf(check.Data, stage, c.http.Peer(), "there are %d, more than the %d that can be looked at", len(page.Queues), MaxQueues)
+	if page.Total > MaxQueues {
+		return Page{}, check.Faultf(check.Data, q.stage, c.http.Peer(), "there are %d, more than the %d that can be looked at", page.Total, MaxQueues)
 	}
 	return page, nil
 }
 
-// Exists asks for one queue by name.
-func (c *Client) Exists(ctx context.Context, name string) (bool, error) {
-	stage := "look for queue " + check.Clean(name) + " at"
-	_, err := c.get(ctx, stage, "/api/queues/"+url.PathEscape(c.vhost)+"/"+url.PathEscape(name)+"?columns=name")
+// Queue asks for the statistics of one queue by name; ok is false where there
+// is none.
+func (c *Client) Queue(ctx context.Context, name string) (q Queue, ok bool, err error) {
+	stage := "read queue " + check.Clean(name) + " at"
+	body, err := c.get(ctx, stage, "/api/queues/"+url.PathEscape(c.vhost)+"/"+url.PathEscape(name)+"?columns="+statisticsColumns, requestLimit)
 	if errors.Is(err, errNotFound) {
-		return false, nil
+		return Queue{}, false, nil
 	}
-	return err == nil, err
+	if err != nil {
+		return Queue{}, false, err
+	}
+	if q, err = parseQueue(body); err != nil {
+		return Queue{}, false, check.Faultf(check.Data, stage, c.http.Peer(), "not the queue that was expected: %w", err)
+	}
+	return q, true, nil
 }
 
 // ProveAccess tells an empty vhost from one that the user may not see: every
@@ -155,7 +178,7 @@ func (c *Client) Exists(ctx context.Context, name string) (bool, error) {
 // versions answer "[]" for want of that right.
 func (c *Client) ProveAccess(ctx context.Context) error {
 	stage := "read the exchanges of vhost " + c.vhost + " at"
-	body, err := c.get(ctx, stage, "/api/exchanges/"+url.PathEscape(c.vhost)+"?page=1&page_size=1&columns=name&disable_stats=true")
+	body, err := c.get(ctx, stage, "/api/exchanges/"+url.PathEscape(c.vhost)+"?page=1&page_size=1&columns=name&disable_stats=true", requestLimit)
 	if err != nil {
 		return err
 	}
@@ -174,7 +197,7 @@ func (c *Client) ProveAccess(ctx context.Context) error {
 // all (management_agent.disable_metrics_collector).
 func (c *Client) StatisticsOff(ctx context.Context) (bool, error) {
 	stage := "read the overview of"
-	body, err := c.get(ctx, stage, "/api/overview?columns=disable_stats")
+	body, err := c.get(ctx, stage, "/api/overview?columns=disable_stats", requestLimit)
 	if err != nil {
 		return false, err
 	}
@@ -185,9 +208,10 @@ func (c *Client) StatisticsOff(ctx context.Context) (bool, error) {
 	return off, nil
 }
 
-// get asks for a path and returns the body of a 200 that is no HTML page.
-func (c *Client) get(ctx context.Context, stage, path string) ([]byte, error) {
-	answer, err := c.http.Do(ctx, httpclient.Request{Stage: stage, Path: path, Max: maxBody})
+// get asks for a path and returns the body of a 200 that is no HTML page. A
+// limit of zero is requestLimit.
+func (c *Client) get(ctx context.Context, stage, path string, limit time.Duration) ([]byte, error) {
+	answer, err := c.http.Do(ctx, httpclient.Request{Stage: stage, Path: path, Limit: limit, Max: maxBody})
 	if err != nil {
 		return nil, dialHint(err)
 	}

@@ -13,7 +13,7 @@ import (
 // Queue is one queue as far as it is known.
 type Queue struct {
 	Name       string
-	Type       string // classic, quorum, stream; empty on brokers before 3.8
+	Type       string // classic, quorum, stream; the totals name a stopped one's module; empty before 3.8
 	State      string // running, idle, flow, down, stopped ...; empty while not known
 	Durable    bool
 	Exclusive  bool
@@ -41,7 +41,7 @@ func (q *Queue) Transient() bool { return !q.Durable || q.Exclusive || q.AutoDel
 
 // Stream reports whether the queue is a log that keeps its messages when they
 // are consumed.
-func (q *Queue) Stream() bool { return q.Type == "stream" }
+func (q *Queue) Stream() bool { return q.Type == "stream" || q.Type == "rabbit_stream_queue" }
 
 // Down reports whether the broker says that the queue cannot be used: its
 // node is gone, its process or vhost has crashed, or it has lost its quorum.
@@ -181,7 +181,7 @@ func ParsePage(data []byte) (Page, error) {
 		return Page{}, errors.New("no list of queues in it")
 	case p.Count != nil && *p.Count != len(*p.Items):
 		return Page{}, fmt.Errorf("it says that it holds %d queues and holds %d", *p.Count, len(*p.Items))
-	case p.Page < 1 || p.Pages < 0 || *p.Total < len(*p.Items):
+	case p.Page < 1 || p.Pages < 0 || p.Pages > *p.Total || *p.Total < len(*p.Items) || p.Pages <= 1 && *p.Total != len(*p.Items):
 		return Page{}, fmt.Errorf("page %d of %d with %d of %d queues cannot be", p.Page, p.Pages, len(*p.Items), *p.Total)
 	}
 	return makePage(*p.Items, Page{Page: p.Page, Pages: p.Pages, Total: *p.Total})
@@ -212,6 +212,18 @@ func (q *queueJSON) queue() Queue {
 		made.Head = time.Unix(int64(q.Head.Value), 0)
 	}
 	return made
+}
+
+// parseQueue reads an answer of GET /api/queues/VHOST/NAME.
+func parseQueue(data []byte) (Queue, error) {
+	var q queueJSON
+	if err := json.Unmarshal(data, &q); err != nil {
+		return Queue{}, jsonError(err)
+	}
+	if q.Name == nil {
+		return Queue{}, errors.New("no queue in it")
+	}
+	return q.queue(), nil
 }
 
 // maxUnix is the year 9999 in Unix seconds. A time beyond it was stamped in

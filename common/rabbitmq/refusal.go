@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	errNotFound   = errors.New("not found")
+	errNotFound   = errors.New("HTTP 404 Not Found")
 	errOutOfRange = errors.New("no such page")
 )
 
@@ -55,7 +55,7 @@ func (c *Client) refusal(stage string, a *httpclient.Answer) error {
 		return check.Faultf(check.Config, stage, peer, "HTTP 404: there is no management API at this address: "+
 			"it is on port 15672 (15671 with --tls) once rabbitmq-plugins enable rabbitmq_management has run")
 	case a.Status == http.StatusNotFound:
-		return check.Faultf(check.Config, stage, peer, "the vhost does not exist: rabbitmqctl list_vhosts shows those that do (%w)", errNotFound)
+		return check.Faultf(check.Config, stage, peer, "%w: there is no vhost of this name (rabbitmqctl list_vhosts), or no management API at this port", errNotFound)
 	case a.Status == http.StatusBadRequest && said.Error == "page_out_of_range":
 		return check.Faultf(check.Data, stage, peer, "%w: %s", errOutOfRange, check.Clean(said.Reason))
 	}
@@ -93,11 +93,13 @@ func (c *Client) grantAccess() string {
 // dialHint says what usually is behind a refused connection or a foreign
 // protocol on a RabbitMQ host.
 func dialHint(err error) error {
+	var f *check.Fault
 	switch {
-	case check.ReasonOf(err) == check.Dial && strings.Contains(err.Error(), "refused"):
+	case !errors.As(err, &f):
+	case f.Reason == check.Dial && strings.Contains(err.Error(), "refused"):
 		return hint(err, "is the broker up, and its management plugin enabled (rabbitmq-plugins enable rabbitmq_management)?")
 	case strings.Contains(err.Error(), "malformed HTTP response \"AMQP"):
-		return hint(err, "this is the AMQP port, the management API is on 15672")
+		return check.Faultf(check.Protocol, f.Stage, f.Peer, "it speaks AMQP, not HTTP: the management API is on port 15672")
 	}
 	return err
 }
