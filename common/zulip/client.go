@@ -98,24 +98,35 @@ type Queue struct {
 	Last int64 // the newest event that was read
 }
 
-// Register makes a queue for new messages, unrendered (POST /register).
-func (c *Client) Register(ctx context.Context, limit time.Duration) (*Queue, error) {
+// Register makes a queue for new messages, unrendered (POST /register). With an
+// error, maybe tells that the server may have made the queue all the same;
+// without its id nobody can delete it.
+func (c *Client) Register(ctx context.Context, limit time.Duration) (q *Queue, maybe bool, err error) {
 	const stage = "register an event queue at"
 	var answer struct {
 		QueueID     *string `json:"queue_id"`
 		LastEventID *int64  `json:"last_event_id"`
 	}
-	err := c.ask(ctx, httpclient.Request{
+	err = c.ask(ctx, httpclient.Request{
 		Stage: stage, Method: http.MethodPost, Path: "/register", Limit: limit,
 		Form: url.Values{"event_types": {`["message"]`}, "apply_markdown": {"false"}},
 	}, &answer)
+	if err == nil && (answer.QueueID == nil || *answer.QueueID == "" || answer.LastEventID == nil) {
+		err = c.nonsense(stage, "success, but without queue_id and last_event_id")
+	}
 	if err != nil {
-		return nil, err
+		return nil, maybeDone(err, stage), err
 	}
-	if answer.QueueID == nil || *answer.QueueID == "" || answer.LastEventID == nil {
-		return nil, c.nonsense(stage, "success, but without queue_id and last_event_id")
-	}
-	return &Queue{ID: *answer.QueueID, Last: *answer.LastEventID}, nil
+	return &Queue{ID: *answer.QueueID, Last: *answer.LastEventID}, false, nil
+}
+
+// maybeDone tells whether a request that failed may have been carried out:
+// it reached the server, and the server did not refuse it.
+func maybeDone(err error, stage string) bool {
+	var fault *check.Fault
+	var e *Error
+	refused := errors.As(err, &e) && e.Status >= 400 && e.Status < 500
+	return errors.As(err, &fault) && fault.Stage == stage && !refused
 }
 
 // Message is a direct message that an event or a search brought.
@@ -190,10 +201,7 @@ func (c *Client) Send(ctx context.Context, to, content string, limit time.Durati
 		err = c.nonsense(stage, "success, but without the message's id")
 	}
 	if err != nil {
-		var fault *check.Fault
-		sent := !errors.As(err, &fault) || fault.Stage == stage
-		var refused *Error
-		return 0, sent && !(errors.As(err, &refused) && refused.Status >= 400 && refused.Status < 500), err
+		return 0, maybeDone(err, stage), err
 	}
 	return answer.ID, false, nil
 }

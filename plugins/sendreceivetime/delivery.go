@@ -34,8 +34,10 @@ type delivery struct {
 
 	queues   []*zulip.Queue // all that were registered; the last is in use
 	messages []int64        // all that were accepted
-	maybe    bool           // a message may have been accepted that is not in the list
-	lost     bool           // the server lost the queue
+	lost     bool           // the server lost a queue
+
+	maybeQueue   bool // there may be a queue that is not in the list
+	maybeMessage bool // likewise a message
 
 	sent    time.Time // when the first message was
 	outcome sendreceive.Outcome
@@ -139,17 +141,18 @@ func registrationLimit(left time.Duration) time.Duration {
 }
 
 func (d *delivery) register(ctx context.Context, limit time.Duration) error {
-	q, err := d.receiver.Register(ctx, limit)
+	q, maybe, err := d.receiver.Register(ctx, limit)
 	if err == nil {
 		d.queues = append(d.queues, q)
 	}
+	d.maybeQueue = d.maybeQueue || maybe
 	return err
 }
 
 func (d *delivery) send(ctx context.Context) error {
 	id, maybe, err := d.sender.Send(ctx, d.to, "check_send_receive_time "+d.token, left(ctx))
 	if err != nil {
-		d.maybe = d.maybe || maybe
+		d.maybeMessage = d.maybeMessage || maybe
 		return err
 	}
 	d.messages = append(d.messages, id)

@@ -215,7 +215,9 @@ func TestStages(t *testing.T) {
 			note: "was accepted all the same"},
 
 		{name: "registration hangs", prepare: fail(zulipserver.Register, zulipserver.Hang()), timeout: "2s", state: "CRITICAL", reason: "timeout",
-			text: `^register an event queue at ` + address + `: timed out after ` + seconds + `$`},
+			text: `^register an event queue at ` + address + `: timed out after ` + seconds + `$`, note: "may stay until it expires"},
+		{name: "registered without an answer", prepare: fail(zulipserver.Register, zulipserver.LoseAnswer()), timeout: "2s", state: "CRITICAL", reason: "timeout",
+			text: `^register an event queue at ` + address + `: timed out`, note: "may stay until it expires", queues: 1}, // its id is not known
 		{name: "sending hangs", prepare: fail(zulipserver.SendMessage, zulipserver.Hang()), timeout: "2s", state: "CRITICAL", reason: "timeout",
 			text: `^send a message through ` + address + `: timed out after ` + seconds + `$`, note: "may turn up and stay"},
 		{name: "accepted without an answer", prepare: fail(zulipserver.SendMessage, zulipserver.LoseAnswer()), timeout: "2s", state: "CRITICAL", reason: "timeout",

@@ -41,6 +41,9 @@ func (d *delivery) tidy(ctx context.Context) *leftovers {
 }
 
 func (d *delivery) tidyQueues(ctx context.Context, l *leftovers) {
+	if d.maybeQueue {
+		l.notes = append(l.notes, "an event queue whose registration was not heard of may stay until it expires, after 10 minutes")
+	}
 	for _, q := range d.queues {
 		err := insist(ctx, func() error { return d.receiver.DeleteQueue(ctx, q, tidyLimit) })
 		if err != nil {
@@ -50,7 +53,7 @@ func (d *delivery) tidyQueues(ctx context.Context, l *leftovers) {
 }
 
 func (d *delivery) tidyMessages(ctx context.Context, l *leftovers) {
-	if d.maybe {
+	if d.maybeMessage {
 		d.search(ctx, l)
 	}
 	for _, id := range d.messages {
