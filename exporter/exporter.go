@@ -1,0 +1,184 @@
+// Package exporter is the face of the checks that Prometheus sees: it runs
+// every configured check at its own interval and serves the newest results.
+// A scrape reads what is there and never waits for a peer.
+package exporter
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/belfry-monitoring/belfry/common/check"
+	"github.com/belfry-monitoring/belfry/common/plugin"
+	"github.com/belfry-monitoring/belfry/exporter/config"
+	"github.com/belfry-monitoring/belfry/exporter/schedule"
+)
+
+// Options of an exporter.
+type Options struct {
+	ConfigFile string
+	Catalog    []*check.Definition // the checks that a configuration may name
+	Logger     *slog.Logger
+	Seed       string // tells replicas with the same configuration apart
+}
+
+// Exporter runs configured checks and serves their results.
+type Exporter struct {
+	options   Options
+	log       *slog.Logger
+	scheduler *schedule.Scheduler
+	registry  *prometheus.Registry
+
+	reloading    sync.Mutex
+	reloadGood   prometheus.Gauge
+	reloadGoodAt prometheus.Gauge
+	ready        atomic.Bool // once ready, always ready
+}
+
+// New makes an exporter without checks; Reload reads its configuration.
+func New(o Options) (*Exporter, error) {
+	e := &Exporter{
+		options: o, log: o.Logger, registry: prometheus.NewRegistry(),
+		reloadGood: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "belfry_exporter_config_last_reload_successful",
+			Help: "Whether the configuration was right when it was read last; if not, the one before is in use.",
+		}),
+		reloadGoodAt: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "belfry_exporter_config_last_reload_success_timestamp_seconds",
+			Help: "When the configuration in use was read.",
+		}),
+	}
+	e.scheduler = schedule.New(schedule.Options{Seed: o.Seed, Finished: e.finished})
+	if err := e.register(); err != nil {
+		return nil, fmt.Errorf("register the exporter's metrics: %w", err)
+	}
+	return e, nil
+}
+
+// Reload reads the configuration. When it is wrong, the checks go on as they
+// are; the error joins everything that is wrong.
+func (e *Exporter) Reload() error {
+	e.reloading.Lock()
+	defer e.reloading.Unlock()
+	c, err := config.Load(e.options.ConfigFile, e.options.Catalog)
+	if err == nil {
+		err = e.apply(c)
+	}
+	if err != nil {
+		e.reloadGood.Set(0)
+		return err
+	}
+	e.reloadGood.Set(1)
+	e.reloadGoodAt.SetToCurrentTime()
+	return nil
+}
+
+func (e *Exporter) apply(c *config.Config) error {
+	plan := schedule.Plan{Places: c.Places, Spread: c.Spread}
+	for _, one := range c.Checks {
+		plan.Jobs = append(plan.Jobs, job(one))
+	}
+	if err := e.scheduler.Set(plan); err != nil {
+		return err
+	}
+	for _, one := range c.Checks {
+		if one.PrepareErr != nil {
+			e.log.Warn("a check is not ready to look", "check", one.Definition.Name, "target", one.Target, "line", one.Line, "err", one.PrepareErr)
+		}
+	}
+	if c.Places < c.PlacesNeeded {
+		e.log.Warn("looks may have to wait for each other when many targets hang", "concurrency", c.Places, "needed", c.PlacesNeeded)
+	}
+	e.log.Info("configuration in use", "file", e.options.ConfigFile, "checks", len(c.Checks), "concurrency", c.Places)
+	return nil
+}
+
+// Stop ends all looks; it waits for them until ctx is over.
+func (e *Exporter) Stop(ctx context.Context) error { return e.scheduler.Stop(ctx) }
+
+// job makes a configured check something that can be scheduled.
+func job(c *config.Check) schedule.Job {
+	instance := c.New()
+	look := &check.Look{
+		Definition: c.Definition, Check: instance, Target: c.Target, Limits: c.Limits, Severities: c.Severities,
+		Only: c.Only, Skip: c.Skip, Timeout: c.Timeout, TimeoutState: c.TimeoutState,
+	}
+	return schedule.Job{
+		Definition: c.Definition, Target: c.Target, Interval: c.Interval, Timeout: c.Timeout,
+		Look: func(ctx context.Context, memory check.Memory) *check.Result {
+			look.Memory = memory
+			result := look.Run(ctx)
+			// The configuration's name stays also when Prepare finds another.
+			result.Target = c.Target
+			return result
+		},
+		Close: instance.Close, Identity: c.Identity(), MemoryKey: c.MemoryKey(),
+	}
+}
+
+// finished makes the series of a result, once, and logs what an operator
+// wants to find later: changes of the state, panics, looks that hang.
+func (e *Exporter) finished(before, now *check.Result) any {
+	log := e.log.With("check", now.Definition.Name, "target", now.Target)
+	for _, stack := range now.Trace {
+		log.Error("a check panicked", "stack", stack)
+	}
+	if now.Abandoned != nil {
+		log.Warn("a look ignores its deadline and was abandoned; no other is started until it returns", "started", now.Started.UTC().Format(time.RFC3339))
+	}
+	if was := stateOf(before); was != now.State.String() {
+		level := slog.LevelWarn
+		if now.State == check.OK {
+			level = slog.LevelInfo
+		}
+		log.Log(context.Background(), level, "state changed", "from", was, "to", now.State, "text", plugin.Describe(now).Text)
+	}
+	return e.series(now)
+}
+
+func stateOf(r *check.Result) string {
+	if r == nil {
+		return "not looked yet"
+	}
+	return r.State.String()
+}
+
+// Ready reports whether every job's first look has returned or should have,
+// and how many have not. It stays ready once it was: a check that a reload
+// adds is no reason to be taken out of service.
+func (e *Exporter) Ready() (ready bool, pending, jobs int) {
+	pending, jobs = e.scheduler.Pending(time.Now()), e.scheduler.Stats().Jobs
+	if pending == 0 && jobs > 0 {
+		e.ready.Store(true)
+	}
+	return e.ready.Load(), pending, jobs
+}
+
+// worstFirst sorts snapshots for people: by badness, then as they come;
+// those that nobody can know yet go last.
+func worstFirst(snapshots []schedule.Snapshot) {
+	slices.SortStableFunc(snapshots, func(a, b schedule.Snapshot) int {
+		switch x, y := a.Result, b.Result; {
+		case x == nil || y == nil:
+			return truth(x == nil) - truth(y == nil)
+		case x.State.WorseThan(y.State):
+			return -1
+		case y.State.WorseThan(x.State):
+			return 1
+		}
+		return 0
+	})
+}
+
+func truth(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,99 @@
+package exporter
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// maxRequests bounds the requests that are served at the same time.
+const maxRequests = 64
+
+// Handler serves everything that the exporter has to say.
+func (e *Exporter) Handler() http.Handler {
+	metrics := promhttp.HandlerFor(e.registry, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelError),
+		// One series that cannot be written must not hide all others.
+		ErrorHandling: promhttp.ContinueOnError, Registry: e.registry,
+	})
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
+	mux.HandleFunc("GET /api/v1/checks", e.serveChecks)
+	mux.HandleFunc("GET /-/healthy", e.serveHealthy)
+	mux.HandleFunc("GET /-/ready", e.serveReady)
+	mux.HandleFunc("POST /-/reload", e.serveReload)
+	mux.HandleFunc("GET /{$}", e.servePage(page()))
+	return bounded(mux, maxRequests)
+}
+
+// newServer bounds what a client may take, in time and size.
+func newServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+}
+
+// bounded answers 503 to what comes while too many requests are served.
+func bounded(next http.Handler, limit int) http.Handler {
+	places := make(chan struct{}, limit)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+		default:
+			http.Error(w, "too many requests at the same time", http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (e *Exporter) serveHealthy(w http.ResponseWriter, _ *http.Request) {
+	fmt.Fprintln(w, "belfry_exporter is healthy.")
+}
+
+func (e *Exporter) serveReady(w http.ResponseWriter, _ *http.Request) {
+	ready, pending, jobs := e.Ready()
+	if !ready {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintf(w, "belfry_exporter is not ready: %d of %d checks have not looked yet.\n", pending, jobs)
+		return
+	}
+	fmt.Fprintln(w, "belfry_exporter is ready.")
+}
+
+func (e *Exporter) serveReload(w http.ResponseWriter, _ *http.Request) {
+	if err := e.Reload(); err != nil {
+		e.logReload(err)
+		http.Error(w, "The configuration was not loaded, the one before stays in use:\n"+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	fmt.Fprintln(w, "The configuration was loaded.")
+}
+
+// logReload logs each thing that is wrong on a line of its own.
+func (e *Exporter) logReload(err error) {
+	e.log.Error("the configuration was not loaded, the one before stays in use")
+	logErrors(e.log, err)
+}
+
+func logErrors(log *slog.Logger, err error) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range joined.Unwrap() {
+			logErrors(log, one)
+		}
+		return
+	}
+	log.Error(err.Error())
+}
