@@ -17,7 +17,7 @@ func zulipJS(ctx context.Context, t *testing.T) string {
 	t.Helper()
 	for _, tool := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Fatalf("%v; this test needs node and npm: run testbed/install.sh npm, or apt-get install nodejs npm", err)
+			t.Fatalf("%v; this test needs node and npm: run testbed/install.sh test, or apt-get install nodejs npm", err)
 		}
 	}
 	dir := t.TempDir()
