@@ -21,33 +21,34 @@ import (
 // tocName is the file that pg_dump writes last into a directory.
 const tocName = "toc.dat"
 
-// Directory is a dump in the directory format.
-type Directory struct {
-	Result
-	Ended time.Time // when its table of contents was written
-	Size  int64     // bytes of all its files
-}
-
 // dataFile is the name of a file that pg_dump writes into a directory.
 var dataFile = regexp.MustCompile(`^(toc\.dat|blobs(_[0-9]+)?\.toc|[0-9]+\.dat(\.(gz|lz4|zst))?)$`)
 
-// IsDirectory tells by its files whether a directory is a dump in the
+// IsDirectory tells by the names in it whether a directory is a dump in the
 // directory format, a finished one or one without its table of contents.
-func IsDirectory(entries []fs.FileInfo) bool {
-	return slices.ContainsFunc(entries, func(e fs.FileInfo) bool { return dataFile.MatchString(e.Name()) })
+func IsDirectory(names []string) bool { return slices.ContainsFunc(names, dataFile.MatchString) }
+
+// Sum returns when the last of a directory's files was written, not before
+// since, and the bytes of all.
+func Sum(entries []fs.FileInfo, since time.Time) (ended time.Time, size int64) {
+	for _, e := range entries {
+		if e.ModTime().After(since) {
+			since = e.ModTime()
+		}
+		if e.Mode().IsRegular() {
+			size += e.Size()
+		}
+	}
+	return since, size
 }
 
 // InspectDirectory looks at a dump in the directory format, given what List
-// says of it. With whole it reads all compressed files to their ends.
-func InspectDirectory(ctx context.Context, dir string, entries []fs.FileInfo, whole bool) (Directory, error) {
-	d := Directory{Result: Result{Format: "directory"}}
+// says of it. With whole it reads all its files to their ends.
+func InspectDirectory(ctx context.Context, dir string, entries []fs.FileInfo, whole bool) (Result, error) {
+	d := Result{Format: "directory"}
 	sizes := make(map[string]int64, len(entries))
 	for _, e := range entries {
-		if e.ModTime().After(d.Ended) {
-			d.Ended = e.ModTime()
-		}
 		if e.Mode().IsRegular() {
-			d.Size += e.Size()
 			sizes[e.Name()] = e.Size()
 		}
 	}
@@ -83,6 +84,7 @@ func InspectDirectory(ctx context.Context, dir string, entries []fs.FileInfo, wh
 	d.Proven = true
 	if whole {
 		d.Problem, err = readFiles(ctx, dir, sizes)
+		d.Proven = d.Problem == ""
 	}
 	return d, err
 }

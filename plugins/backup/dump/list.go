@@ -18,8 +18,8 @@ const MaxEntries = 50_000
 // ErrMany is a directory with more than MaxEntries entries.
 var ErrMany = fmt.Errorf("more than %d entries", MaxEntries)
 
-// names returns the names in a directory, unordered.
-func names(ctx context.Context, dir string) ([]string, error) {
+// Names returns the names in a directory, unordered.
+func Names(ctx context.Context, dir string) ([]string, error) {
 	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func names(ctx context.Context, dir string) ([]string, error) {
 // List returns what a directory holds, symbolic links followed. What
 // vanishes meanwhile and links that lead nowhere are left out.
 func List(ctx context.Context, dir string) ([]fs.FileInfo, error) {
-	all, err := names(ctx, dir)
+	all, err := Names(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func Glob(ctx context.Context, pattern string) ([]string, error) {
 				next = append(next, filepath.Join(path, element))
 				continue
 			}
-			all, err := names(ctx, path)
+			all, err := Names(ctx, path)
 			if gone(err) {
 				continue
 			}

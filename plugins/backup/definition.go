@@ -1,0 +1,87 @@
+// Package backup checks that backups are made: when the newest finished, good
+// one ended, how large it is against the one before, and how many there are.
+package backup
+
+import (
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/belfry-monitoring/belfry/common/check"
+)
+
+// label names a set of backups: the backups of one thing in one place, such
+// as a stanza in one repository, or the dumps in one directory.
+const label = "set"
+
+var (
+	completed = &check.Metric{
+		Family: "backup", Key: "completed", Title: "last good backup's age", Kind: check.Since, Labels: []string{label},
+		Help:    "When the newest finished, good backup ended.",
+		Warning: "25h", Critical: "49h",
+	}
+	fullCompleted = &check.Metric{
+		Family: "backup", Key: "full_completed", Title: "last good full backup's age", Kind: check.Since, Labels: []string{label},
+		Help: "When the newest finished, good full backup ended, on which incremental ones are based.",
+	}
+	relativeSize = &check.Metric{
+		Family: "backup", Key: "relative_size", Title: "size against the one before", Unit: check.Ratio, Labels: []string{label},
+		Help:    "Size of the newest good backup against that of the good one of the same form before it.",
+		Warning: "50:",
+	}
+	count = &check.Metric{
+		Family: "backup", Key: "backups", Title: "good backups", Labels: []string{label},
+		Help: "Finished, good backups that are kept.",
+	}
+	size = &check.Metric{
+		Family: "backup", Key: "size", Unit: check.Bytes, Labels: []string{label},
+		Help: "Size of the newest good backup: of the database for pgBackRest, of the file for a dump.",
+	}
+	duration = &check.Metric{
+		Family: "backup", Key: "duration", Unit: check.Seconds, Labels: []string{label},
+		Help: "How long the newest good backup took, where that is known.",
+	}
+	listed = &check.Metric{
+		Family: "backup", Key: "listed", Title: "age of the list of backups", Kind: check.Since,
+		Help:    "When the list of backups was written that was read from a file.",
+		Warning: "2h", Critical: "26h",
+	}
+
+	noBackup = &check.Finding{
+		Key: "no_backup", State: check.Critical, Labels: []string{label},
+		Help: "there is no finished, good backup",
+	}
+	badBackup = &check.Finding{
+		Key: "bad_backup", State: check.Critical, Labels: []string{label},
+		Help: "the newest backup ended with errors or is incomplete",
+	}
+	badRepository = &check.Finding{
+		Key: "bad_repository", State: check.Critical, Labels: []string{label},
+		Help: "the backup tool says that its repository is not in order",
+	}
+)
+
+// Definition is the check.
+var Definition = &check.Definition{
+	Name:    "backup",
+	Title:   "BACKUP",
+	Summary: "tells when the newest finished, good backup ended, how large it is against the one before, and how many there are",
+	Aliases: []string{"check_postgres_backup", "check_postgresql_backup"},
+	Examples: []string{
+		"check_backup --stanza main",
+		"check_backup --path '/var/backups/zulip/*.sql.gz' -w 25h -c 49h",
+		"check_backup --path /var/backups/postgresql --verify -t 10m",
+		"check_backup --json-file /var/lib/belfry/pgbackrest.json --stanza main -w listed=30min",
+	},
+	Peer:     "command",
+	Interval: 5 * time.Minute,
+	Timeout:  30 * time.Second,
+	Privileges: []string{
+		"pgBackRest: read its configuration and repository, mostly by membership in the group of the repository (postgres); or only " +
+			"a file that the repository's user writes from cron, for --json-file.",
+		"Dumps: read them, because a dump that was cut off is known by its contents; with --stat-only only their directory.",
+	},
+	Metrics:  []*check.Metric{completed, fullCompleted, relativeSize, count, size, duration, listed},
+	Findings: []*check.Finding{noBackup, badBackup, badRepository},
+	New:      func(fs *pflag.FlagSet) check.Check { return newBackup(fs) },
+}

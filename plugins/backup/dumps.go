@@ -1,0 +1,227 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/belfry-monitoring/belfry/common/check"
+	"github.com/belfry-monitoring/belfry/plugins/backup/dump"
+)
+
+const (
+	defaultSettle = 10 * time.Minute
+	// maxOpened bounds how many files of a set are opened, the newest first.
+	maxOpened = 100
+)
+
+// dumps looks at files and directories that pg_dump and others wrote.
+type dumps struct {
+	paths    []string
+	statOnly bool
+	verify   bool
+	settle   time.Duration
+}
+
+func newDumps(fs *pflag.FlagSet) *dumps {
+	d := &dumps{}
+	fs.StringArrayVar(&d.paths, "path", nil, "dumps: directory, file or pattern (quoted) of dumps, absolute; repeat for several sets, each judged on its own")
+	fs.BoolVar(&d.verify, "verify", false, "dumps: read the newest dump to its end, compressed data too; give it time with -t. A file is read once as long as it stays the same")
+	fs.BoolVar(&d.statOnly, "stat-only", false, "dumps: judge by name, size and time only, for encrypted dumps or ones that may not be read; any file counts, and what was cut off is not seen")
+	fs.DurationVar(&d.settle, "settle", defaultSettle, "dumps: a file without its end is still being written until nothing was written for this time")
+	return d
+}
+
+func (d *dumps) given() string {
+	switch {
+	case len(d.paths) > 0:
+		return "path"
+	case d.verify:
+		return "verify"
+	case d.statOnly:
+		return "stat-only"
+	case d.settle != defaultSettle:
+		return "settle"
+	}
+	return ""
+}
+
+func (d *dumps) prepare() (target string, err error) {
+	if len(d.paths) == 0 {
+		return "", fmt.Errorf("--%s goes with --path", d.given())
+	}
+	if d.verify && d.statOnly {
+		return "", errors.New("--verify reads dumps and --stat-only does not: choose one")
+	}
+	if d.settle < 0 {
+		return "", fmt.Errorf("--settle %s is below zero", d.settle)
+	}
+	for i, path := range d.paths {
+		if !filepath.IsAbs(path) {
+			return "", fmt.Errorf("--path %q is no absolute path", path)
+		}
+		if err := dump.CheckPattern(path); err != nil {
+			return "", fmt.Errorf("--path: %w", err)
+		}
+		if slices.Contains(d.paths[:i], path) {
+			return "", fmt.Errorf("--path %s is given twice", path)
+		}
+	}
+	return strings.Join(d.paths, " "), nil
+}
+
+func (d *dumps) list(ctx context.Context, at moment) (*listing, error) {
+	// All of the time there is: what takes long is a large file, no peer that
+	// hangs.
+	ctx, cancel := check.Step(ctx, time.Hour)
+	defer cancel()
+	l := &listing{}
+	if d.verify {
+		l.verified = verified{}
+	}
+	for _, path := range d.paths {
+		look := &dumpLook{dumps: d, at: at, keep: l.verified, started: time.Now(), set: set{name: path}}
+		if err := look.run(ctx, path); err != nil {
+			look.set.faults = append(look.set.faults, err)
+		}
+		l.sets = append(l.sets, look.set)
+		for _, note := range look.notes {
+			l.notes = append(l.notes, path+": "+note)
+		}
+	}
+	return l, nil
+}
+
+// dumpLook is a look at the dumps of one path.
+type dumpLook struct {
+	*dumps
+	at      moment
+	keep    verified // what was read whole, for the next look
+	started time.Time
+	set     set
+	notes   []string
+	ignored int    // files that are no dumps
+	example string // one of them
+	found   bool   // a good one
+}
+
+func (l *dumpLook) note(format string, args ...any) {
+	l.notes = append(l.notes, fmt.Sprintf(format, args...))
+}
+
+// run looks at the candidates, the newest first: the newest good one closely,
+// those before it by their ends.
+func (l *dumpLook) run(ctx context.Context, path string) error {
+	candidates, err := l.candidates(ctx, path)
+	if err != nil {
+		return l.fault(path, err)
+	}
+	for i, c := range candidates {
+		if i == maxOpened {
+			l.note("the newest %d of %d are looked at and counted", maxOpened, len(candidates))
+			break
+		}
+		err := l.candidate(ctx, c)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			l.note("%s vanished", c.name)
+		case err != nil && !l.found:
+			// It may be the newest good one.
+			return l.fault(c.path, err)
+		case err != nil:
+			l.note("%v", l.fault(c.path, err))
+		}
+		if ctx.Err() != nil && l.found {
+			l.note("no time to look at all that are older")
+			break
+		}
+	}
+	switch {
+	case l.set.absent != "":
+	case l.set.running:
+		l.set.absent = "no other is there"
+	case l.ignored > 0:
+		l.set.absent = fmt.Sprintf("%d files, none a dump of a known format (%s): --stat-only judges by name, size and time", l.ignored, l.example)
+	default:
+		l.set.absent = "no file is there"
+	}
+	if l.ignored > 0 {
+		l.note("%d files are no dumps, such as %s", l.ignored, l.example)
+	}
+	return nil
+}
+
+// candidate looks at one file or directory.
+func (l *dumpLook) candidate(ctx context.Context, c candidate) error {
+	if c.err != nil {
+		return c.err
+	}
+	result, err := l.inspect(ctx, c)
+	if err != nil {
+		return err
+	}
+	settled := l.settled(c.ended)
+	switch {
+	case result.Format == "" && !dumpName(c.name) && !l.statOnly:
+		l.ignored++
+		l.example = c.name
+		return nil
+	case (result.Problem != "" || !result.Proven) && !settled:
+		l.note("%s is still being written", c.name)
+		l.set.running = true
+		return nil
+	}
+	l.set.backups = append(l.set.backups, backup{
+		name: c.name, kind: result.Format, class: stem(c.name) + " " + result.Format,
+		ended: c.ended, size: c.size, problem: result.Problem, unproven: !result.Proven,
+	})
+	l.found = l.found || result.Problem == ""
+	return nil
+}
+
+// settled tells that nobody writes any more. A time in the future says
+// nothing of that.
+func (l *dumpLook) settled(ended time.Time) bool {
+	age := l.at.now.Sub(ended)
+	return age >= l.settle || age < -time.Minute
+}
+
+// fault names the reason of an error of the file system. Lack of time is the
+// operator's to mend: a large file is no peer that hangs.
+func (l *dumpLook) fault(path string, err error) error {
+	var unfinished *dump.Unfinished
+	var known *check.Fault
+	switch {
+	case errors.As(err, &unfinished):
+		took := time.Since(l.started)
+		return check.Faultf(check.Config, "read", path, "%w in %s: give it more time with -t%s", unfinished,
+			check.FormatDuration(took.Round(10*time.Millisecond)), enough(unfinished, took))
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return check.Faultf(check.Config, "list", path, "not finished in time: give it more with -t, or a narrower pattern")
+	case errors.Is(err, fs.ErrPermission):
+		return check.Faultf(check.Permission, "read", path, "permission denied%s", grant(path, ", with umask 027 where it is written, or use --stat-only"))
+	case errors.As(err, &known):
+		return err
+	}
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return &check.Fault{Reason: check.Data, Stage: pathErr.Op, Peer: pathErr.Path, Err: pathErr.Err}
+	}
+	return &check.Fault{Reason: check.Data, Stage: "read", Peer: path, Err: err}
+}
+
+// enough estimates how much time all of a file takes, with a half more.
+func enough(u *dump.Unfinished, took time.Duration) string {
+	if u.Read < 1<<20 {
+		return ""
+	}
+	seconds := took.Seconds() * float64(u.Size) / float64(u.Read) * 1.5
+	return fmt.Sprintf(", about %.0fs", seconds)
+}
