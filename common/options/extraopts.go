@@ -7,14 +7,11 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
-	"gopkg.in/ini.v1"
 
 	"github.com/belfry-monitoring/belfry/common/check"
+	"github.com/belfry-monitoring/belfry/common/ini"
 	"github.com/belfry-monitoring/belfry/common/safefile"
 )
-
-// maxIni bounds an extra-opts file in bytes.
-const maxIni = 1 << 20
 
 // defaultExtraOpts are the files that monitoring-plugins look for, the first
 // that exists.
@@ -56,7 +53,11 @@ func (e ExtraOpts) From(flags *pflag.FlagSet) error {
 			return check.Faultf(check.Config, "read options from", path, "%w", err)
 		}
 		for _, p := range pairs {
-			if err := f.fill(p.Name, p.Items[0]); err != nil {
+			set := func() error { return f.fill(p.Name, p.Value) }
+			if p.Switch {
+				set = func() error { return f.fillSwitch(p.Name) }
+			}
+			if err := set(); err != nil {
 				return check.Faultf(check.Config, "read options from", path, "section [%s]: %w", section, err)
 			}
 		}
@@ -83,28 +84,15 @@ func (e ExtraOpts) read(path string, given bool) ([]byte, string, error) {
 }
 
 // parseSection returns the options of one section in the order in which they
-// stand; an option without a value is a switch. One-letter options are those
-// of the command line.
-func parseSection(data []byte, section string) ([]Value, error) {
-	if len(data) > maxIni {
-		return nil, fmt.Errorf("larger than %d bytes", maxIni)
-	}
-	file, err := ini.LoadSources(ini.LoadOptions{
-		AllowBooleanKeys: true, AllowShadows: true, AllowDuplicateShadowValues: true, IgnoreInlineComment: true, KeyValueDelimiters: "=",
-		SpaceBeforeInlineComment: true, IgnoreContinuation: true, SkipUnrecognizableLines: false,
-	}, data)
+// stand. One-letter options are those of the command line.
+func parseSection(data []byte, section string) ([]ini.Pair, error) {
+	file, err := ini.Parse(data, "=")
 	if err != nil {
-		// The library's error quotes the line, which may hold a password.
-		return nil, errors.New("not an INI file: lines must be [section], option=value, option or a comment")
+		return nil, err
 	}
-	if !file.HasSection(section) {
+	pairs, ok := file.Section(section)
+	if !ok {
 		return nil, fmt.Errorf("no section [%s] in it", section)
 	}
-	var values []Value
-	for _, key := range file.Section(section).Keys() {
-		for _, v := range key.ValueWithShadows() {
-			values = append(values, Value{Name: key.Name(), Items: []string{v}})
-		}
-	}
-	return values, nil
+	return pairs, nil
 }

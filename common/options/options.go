@@ -155,17 +155,12 @@ func newFiller(fs *pflag.FlagSet) *filler {
 	return f
 }
 
-// fill sets one flag to a value unless an earlier source has.
+// fill sets one flag to a value unless an earlier source has. An empty value
+// means not given.
 func (f *filler) fill(name, value string) error {
-	flag := f.fs.Lookup(name)
-	if flag == nil && len(name) == 1 {
-		flag = f.fs.ShorthandLookup(name)
-	}
-	if flag == nil {
-		return fmt.Errorf("no option %q", name)
-	}
-	if f.taken[flag] {
-		return nil
+	flag, err := f.flag(name)
+	if err != nil || f.taken[flag] || value == "" {
+		return err
 	}
 	for _, g := range flag.Annotations[groupKey] {
 		if f.set[g] {
@@ -179,6 +174,30 @@ func (f *filler) fill(name, value string) error {
 		return fmt.Errorf("option %s: %q: %w", name, value, unwrapSet(err))
 	}
 	return nil
+}
+
+// fillSwitch sets a flag that stands without a value.
+func (f *filler) fillSwitch(name string) error {
+	flag, err := f.flag(name)
+	if err != nil {
+		return err
+	}
+	if flag.NoOptDefVal == "" {
+		return fmt.Errorf("option %s needs a value", name)
+	}
+	return f.fill(name, flag.NoOptDefVal)
+}
+
+// flag finds an option by its name, or by its letter.
+func (f *filler) flag(name string) (*pflag.Flag, error) {
+	flag := f.fs.Lookup(name)
+	if flag == nil && len(name) == 1 {
+		flag = f.fs.ShorthandLookup(name)
+	}
+	if flag == nil {
+		return nil, fmt.Errorf("no option %q", name)
+	}
+	return flag, nil
 }
 
 // unwrapSet drops pflag's own words around a value's error.

@@ -6,10 +6,9 @@ import (
 	"net/url"
 	"strings"
 
-	"gopkg.in/ini.v1"
-
 	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/common/dial"
+	"github.com/belfry-monitoring/belfry/common/ini"
 	"github.com/belfry-monitoring/belfry/common/safefile"
 )
 
@@ -45,17 +44,23 @@ func ReadRC(path string, lax bool) (*RC, error) {
 // case-sensitive, as in Python's configparser. No error quotes the file,
 // which holds a key.
 func ParseRC(data []byte) (*RC, error) {
-	file, err := ini.LoadSources(ini.LoadOptions{
-		InsensitiveKeys: true, AllowBooleanKeys: true, IgnoreInlineComment: true, IgnoreContinuation: true,
-	}, data)
+	file, err := ini.Parse(data, "=:")
 	if err != nil {
-		return nil, errors.New("not an INI file: it must hold [api] with the lines email=, key= and site=")
+		return nil, fmt.Errorf("not an INI file with [api] and the lines email=, key= and site=: %w", err)
 	}
-	if !file.HasSection("api") {
+	pairs, ok := file.Section("api")
+	if !ok {
 		return nil, errors.New("no section [api] in it")
 	}
-	// Raw values: "%(name)s" in a key must not be looked up.
-	get := func(name string) string { return strings.TrimSpace(file.Section("api").Key(name).Value()) }
+	get := func(name string) string {
+		value := ""
+		for _, p := range pairs {
+			if strings.EqualFold(p.Name, name) {
+				value = p.Value
+			}
+		}
+		return value
+	}
 	rc := &RC{
 		Email: get("email"), Key: check.NewSecret(get("key")), Site: get("site"),
 		CertBundle: get("cert_bundle"), ClientCert: get("client_cert"), ClientCertKey: get("client_cert_key"),

@@ -27,7 +27,7 @@ func TestParseRC(t *testing.T) {
 			RC{Email: full.Email, Key: full.Key, Site: full.Site, Insecure: true, CertBundle: "/etc/ca.pem", ClientCert: "/etc/c.pem", ClientCertKey: "/etc/k.pem"}, ""},
 		{"without a site", "[api]\nemail=a@b\nkey=k#1;2%(x)s\n", RC{Email: "a@b", Key: check.NewSecret("k#1;2%(x)s")}, ""},
 		{"empty", "", RC{}, "no section [api]"},
-		{"no section", "email=a@b\nkey=k\n", RC{}, "no section [api]"},
+		{"no section", "email=a@b\nkey=k\n", RC{}, "before the first [section]"},
 		{"no key", "[api]\nemail=a@b\n", RC{}, "must hold email= and key="},
 		{"no email", "[api]\nkey=SECRETKEY\n", RC{}, "must hold email= and key="},
 		{"email with a colon", "[api]\nemail=a:b@c\nkey=SECRETKEY\n", RC{}, "email must look like"},
