@@ -29,9 +29,9 @@ func (v *view) names() []string {
 	return names
 }
 
-// due reports whether the queue is expected to have consumers: one that is
-// named by an expectation, or that is there for good. Queues that come and go
-// with their users, and streams, need none.
+// due reports whether the queue is expected to have consumers: one that an
+// option names, or that is there for good. Queues that come and go with their
+// users, and streams, need none.
 func (v *view) due(q *rabbitmq.Queue) bool {
 	if !v.selection.Selected(q.Name) {
 		return false
@@ -41,7 +41,7 @@ func (v *view) due(q *rabbitmq.Queue) bool {
 			return true
 		}
 	}
-	return !q.Transient() && !q.Stream()
+	return !q.Transient() && !q.Stream() || slices.Contains(v.selection.Names(), q.Name)
 }
 
 // counted are the queues that are due and up.

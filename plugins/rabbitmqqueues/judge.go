@@ -3,6 +3,7 @@ package rabbitmqqueues
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/belfry-monitoring/belfry/common/check"
@@ -40,6 +41,11 @@ func (v *view) pick(condition func(*rabbitmq.Queue) bool) []rabbitmq.Queue {
 // exclusive queue may be gone with its connection at any moment.
 func (v *view) silent() []rabbitmq.Queue {
 	return v.pick(func(q *rabbitmq.Queue) bool { return !q.Live && !q.Exclusive && !q.Down() && !q.Stream() })
+}
+
+// unknownDepth are those of them of which not even the statistics know it.
+func (v *view) unknownDepth() []rabbitmq.Queue {
+	return slices.DeleteFunc(v.silent(), func(q rabbitmq.Queue) bool { return q.Messages.Known })
 }
 
 // unexplained are the queues with messages of which nobody knows whether they
@@ -198,11 +204,12 @@ func (v *view) totals(r *check.Report, chosen []rabbitmq.Queue) {
 			deepest = q
 		}
 	}
-	for m, value := range map[*check.Metric]float64{
-		totalMessages: sum.messages, totalReady: sum.ready, totalUnacknowledged: sum.unacknowledged,
-	} {
-		if !math.IsNaN(value) {
-			r.Observe(m, value)
+	for _, total := range []struct {
+		metric *check.Metric
+		value  float64
+	}{{totalMessages, sum.messages}, {totalReady, sum.ready}, {totalUnacknowledged, sum.unacknowledged}} {
+		if !math.IsNaN(total.value) {
+			r.Observe(total.metric, total.value)
 		}
 	}
 	summary := rabbitmq.Count(len(chosen), "queue")
@@ -227,22 +234,28 @@ func known(n rabbitmq.Number) float64 {
 
 // gaps says what is not known.
 func (v *view) gaps(r *check.Report, chosen []rabbitmq.Queue) {
-	silent := v.silent()
-	switch {
-	case len(silent) == 0 || v.totalsFailed:
-	case v.live:
+	if silent := v.silent(); v.live && len(silent) > 0 {
 		r.Find(noLiveTotals, fmt.Sprintf("%s did not say how many messages: %s; rabbitmqctl list_unresponsive_queues -p %s names those that hang",
 			rabbitmq.Count(len(silent), "queue"), rabbitmq.Names(silent), v.vhost))
-	default:
-		r.Note("depths are up to 8 s old: this version of RabbitMQ has no live totals")
+	}
+	why := "the broker has collected no statistics yet, as in the first seconds after its start"
+	if v.statisticsOff {
+		why = "the broker is told to collect no statistics (management_agent.disable_metrics_collector)"
+	}
+	if unknown := v.unknownDepth(); len(unknown) > 0 && !v.live && !v.totalsFailed {
+		r.Find(noStatistics, fmt.Sprintf("depth and consumers of %s not known: %s; %s", rabbitmq.Count(len(unknown), "queue"), rabbitmq.Names(unknown), why))
 	}
 	if unexplained := v.unexplained(); len(unexplained) > 0 {
-		why := "the broker has collected none yet, as in the first seconds after its start"
-		if v.statisticsOff {
-			why = "the broker is told to collect none (management_agent.disable_metrics_collector)"
-		}
 		r.Find(noStatistics, fmt.Sprintf("consumers of %s with messages not known: %s; %s",
 			rabbitmq.Count(len(unexplained), "queue"), rabbitmq.Names(unexplained), why))
+	}
+	v.notes(r, chosen)
+}
+
+// notes says what is not judged, for those who ask with -v.
+func (v *view) notes(r *check.Report, chosen []rabbitmq.Queue) {
+	if !v.live && !v.totalsFailed && len(chosen) > 0 {
+		r.Note("depths are up to 8 s old: this version of RabbitMQ has no live totals")
 	}
 	without, streams, unstamped := 0, 0, 0
 	for i := range chosen {

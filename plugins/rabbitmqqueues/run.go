@@ -54,7 +54,7 @@ func (c *queuesCheck) Run(ctx context.Context, r *check.Report) error {
 		}
 		v.dropGone(again.Queues)
 	}
-	if len(v.unexplained()) > 0 {
+	if len(v.unexplained()) > 0 || len(v.unknownDepth()) > 0 {
 		v.statisticsOff, err = client.StatisticsOff(ctx)
 		r.Fail(err)
 	}
