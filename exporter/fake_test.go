@@ -35,7 +35,7 @@ type world struct {
 	looks   atomic.Int64
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	w := &world{release: make(chan struct{})}
 	w.catalog = []*check.Definition{{
 		Name: "fake", Title: "FAKE", Summary: "looks at nothing", Examples: []string{"check_fake"}, Peer: "none", Privileges: []string{"None."},
@@ -106,7 +106,7 @@ func (f *fake) Close() error { return nil }
 
 // start runs an exporter with the configuration. The file's path is returned
 // too, for reloads.
-func (w *world) start(t *testing.T, config string) (*Exporter, string) {
+func (w *world) start(t testing.TB, config string) (*Exporter, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "exporter.yml")
 	write(t, path, config)
@@ -121,7 +121,7 @@ func (w *world) start(t *testing.T, config string) (*Exporter, string) {
 }
 
 // stop ends the exporter and what hangs.
-func (w *world) stop(t *testing.T, e *Exporter) {
+func (w *world) stop(t testing.TB, e *Exporter) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -131,7 +131,7 @@ func (w *world) stop(t *testing.T, e *Exporter) {
 	close(w.release)
 }
 
-func write(t *testing.T, path, text string) {
+func write(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -65,8 +65,9 @@ type Check struct {
 	// until then.
 	PrepareErr error
 
-	values []options.Value
-	secret map[string]bool // names of values that are secrets
+	prepared string // target by Prepare
+	values   []options.Value
+	secret   map[string]bool // names of values that are secrets
 }
 
 // Error is one thing that is wrong with a file.
@@ -143,10 +144,7 @@ func (c *Check) prepare() {
 	defer limit.Stop()
 	select {
 	case a := <-answers:
-		if c.Target == "" {
-			c.Target = a.setup.Target
-		}
-		c.PrepareErr = a.err
+		c.prepared, c.PrepareErr = a.setup.Target, a.err
 	case <-limit.C:
 		c.PrepareErr = check.Faultf(check.Timeout, "read the files of check", c.Definition.Name, "no end within %s", check.FormatDuration(prepareLimit))
 	}

@@ -52,8 +52,8 @@ func TestErrors(t *testing.T) {
 			`12: skip: no part "rats" in check_fake_queue; there are depths, rates`,
 		}},
 		{"timeout above interval", "checks:\n- check: fake_queue\n  interval: 5s\n- check: fake_queue\n  target: b\n  interval: 5s\n  timeout: 6s\n", []string{
-			"3: timeout 10s of check fake_queue is longer than its interval 5s: a look must end before the next",
-			"7: timeout 6s of check fake_queue is longer than its interval 5s: a look must end before the next",
+			"3: timeout 10s of check fake_queue is longer than its interval 5s: give both so that a look ends before the next",
+			"7: timeout 6s of check fake_queue is longer than its interval 5s: give both so that a look ends before the next",
 		}},
 		{"options", "checks:\n- check: fake_queue\n  options:\n    hots: a\n    port: [1, 2]\n    insecure: perhaps\n    host: [a, [b], ~]\n    H: c\n    warning: 5\n    timeout-state: ok\n", []string{
 			`4: check fake_queue has no option "hots"; it has file, host, insecure, insecure-permissions, password, password-file, port`,
@@ -71,6 +71,10 @@ func TestErrors(t *testing.T) {
 		{"duplicates", "checks:\n- {check: fake_queue, target: a}\n- {check: fake_backup, target: a}\n- {check: fake_queue, options: {host: a}}\n- {check: fake_backup}\n- {check: fake_backup}\n", []string{
 			`4: check fake_queue of target "a" twice, first on line 2: give each a target of its own`,
 			`6: check fake_backup of target "" twice, first on line 5: give each a target of its own`,
+		}},
+		{"duplicates beside other errors", "checks:\n- {check: fake_queue, target: a}\n- {check: fake_queue, target: a, warning: x}\n- {check: fake_queue}\n- {check: fake_queue}\n", []string{
+			`3: warning: range "x": "x" is no number of a plain number (digits, one decimal point, a leading minus; suffixes: none)`,
+			`3: check fake_queue of target "a" twice, first on line 2: give each a target of its own`,
 		}},
 		{"merge", "x: &x 1\nchecks:\n- check: fake_queue\n  <<: [*x, {<<: {}}, {colour: red}]\n", []string{
 			`1: unknown key "x" in the file; there are checks, defaults, concurrency, spread`,

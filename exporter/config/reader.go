@@ -38,6 +38,7 @@ func (r *reader) read(data []byte) (*Config, error) {
 		r.root(root, c)
 	}
 	if len(r.errs) > 0 {
+		r.duplicates(c.Checks)
 		return nil, r.joined()
 	}
 	var wg sync.WaitGroup
@@ -45,8 +46,10 @@ func (r *reader) read(data []byte) (*Config, error) {
 		wg.Go(one.prepare)
 	}
 	wg.Wait()
-	r.duplicates(c.Checks)
-	if len(r.errs) > 0 {
+	for _, one := range c.Checks {
+		one.Target = cmp.Or(one.Target, one.prepared)
+	}
+	if r.duplicates(c.Checks); len(r.errs) > 0 {
 		return nil, r.joined()
 	}
 	c.PlacesNeeded = placesNeeded(c.Checks)
@@ -162,7 +165,7 @@ func (r *reader) entry(n *yaml.Node) *Check {
 	c.Interval = cmp.Or(c.Interval, r.defaults.interval, c.Definition.Interval)
 	c.Timeout = cmp.Or(c.Timeout, r.defaults.timeout, c.Definition.Timeout)
 	if c.Timeout > c.Interval {
-		r.fail(timing, "timeout %s of check %s is longer than its interval %s: a look must end before the next", short(c.Timeout), name, short(c.Interval))
+		r.fail(timing, "timeout %s of check %s is longer than its interval %s: give both so that a look ends before the next", short(c.Timeout), name, short(c.Interval))
 	}
 	return c
 }
@@ -308,12 +311,17 @@ func optionHint(fs *pflag.FlagSet, name string) string {
 	return "; it has " + strings.Join(names, ", ")
 }
 
-// duplicates refuses two checks that would write the same series.
+// duplicates refuses two checks that would write the same series. In a file
+// with other errors only the targets that it names are known.
 func (r *reader) duplicates(checks []*Check) {
 	type pair struct{ name, target string }
 	first := make(map[pair]int)
+	wrong := len(r.errs) > 0
 	for _, c := range checks {
 		p := pair{c.Definition.Name, c.Target}
+		if wrong && p.target == "" {
+			continue
+		}
 		if line, twice := first[p]; twice {
 			r.fail(c.Line, "check %s of target %q twice, first on line %d: give each a target of its own", p.name, p.target, line)
 			continue
