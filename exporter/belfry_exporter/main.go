@@ -14,7 +14,7 @@
 //	    host: [10.0.0.5, 10.0.0.6]
 //	    user: belfry
 //	    password-file: /etc/belfry/postgres.password
-//	  critical: [replay_bytes=64MiB]
+//	  critical: [replay_lag=64MiB]
 //
 // Options are those of the plugin check_postgres_replication_lag, by the same
 // names; limits are written as its -w and -c. SIGHUP and POST /-/reload read
