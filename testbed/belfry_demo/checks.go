@@ -25,16 +25,25 @@ func (s *scene) settings(account string) []setting {
 			"host": fmt.Sprintf("%s:%d,%s:%d", s.primary.Host, s.primary.Port, s.standby.Host, s.standby.Port), "user": "monitor", "password-file": file["postgres"], "standbys": "1"}},
 		{"rabbitmq_queues", "queues", broker},
 		{"rabbitmq_consumers", "consumers", broker},
-		{"backup", "pgbackrest", map[string]string{"stanza": s.backrest.Stanza, "config": s.backrest.ConfigFile}},
+		{"backup", "pgbackrest", s.backrestOptions(account)},
 		{"backup", "dumps", map[string]string{"path": s.dumps}},
 		{"worker_memory", "workers", nil},
 	}
 }
 
+// backrestOptions: only the repository's owner may ask pgBackRest; the others
+// read what the owner's cron has written.
+func (s *scene) backrestOptions(account string) map[string]string {
+	if account == s.backrest.Account {
+		return map[string]string{"stanza": s.backrest.Stanza, "config": s.backrest.ConfigFile}
+	}
+	return map[string]string{"stanza": s.backrest.Stanza, "json-file": s.backrestInfo}
+}
+
 // exporterConfig writes the checks as the exporter's YAML.
 func exporterConfig(settings []setting) string {
 	var b strings.Builder
-	b.WriteString("defaults:\n  interval: 15s\nspread: 2s\nchecks:\n")
+	b.WriteString("defaults:\n  interval: 10s\n  timeout: 9s\nspread: 2s\nchecks:\n")
 	for _, c := range settings {
 		fmt.Fprintf(&b, "  - check: %s\n    target: %s\n", c.check, c.target)
 		if len(c.options) > 0 {

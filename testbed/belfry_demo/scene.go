@@ -27,7 +27,9 @@ type scene struct {
 
 	primary, standby *testbed.Postgres
 	broker           *testbed.RabbitMQ
+	work             []testbed.Queue
 	backrest         *testbed.PgBackRest
+	backrestInfo     string // what pgBackRest says, written by cron
 	dumps            string
 	zulip            *zulipserver.Server
 	plugins          string                       // directory of the binaries, open to every user
@@ -59,9 +61,15 @@ func (s *scene) backups() error {
 	s.backrest = s.bed.PgBackRest(s.primary)
 	s.backrest.Backup("full")
 	s.standby.WaitStreaming()
+	s.cron()
 	s.dumps = s.bed.MkdirFor(exporterAccount, "dumps", 0o755)
 	s.primary.Dump("postgres", filepath.Join(s.dumps, "zulip.dump"))
 	return nil
+}
+
+// cron is the job of the repository's owner that others read.
+func (s *scene) cron() {
+	s.backrestInfo = s.bed.WriteFileFor(s.backrest.Account, "pgbackrest-info.json", s.backrest.Info(), 0o644)
 }
 
 func (s *scene) queues() error {
@@ -72,11 +80,19 @@ func (s *scene) queues() error {
 		queues = append(queues, testbed.Queue{Name: n})
 	}
 	s.broker = s.bed.RabbitMQ(testbed.RabbitMQOptions{Queues: queues})
-	for i, q := range queues {
-		s.broker.Consume(q, 10, 20*time.Millisecond)
+	for _, q := range queues {
+		s.broker.Consume(q, 10, 30*time.Millisecond)
+	}
+	s.work = queues
+	s.traffic()
+	return nil
+}
+
+// traffic gives every queue some seconds of work.
+func (s *scene) traffic() {
+	for i, q := range s.work {
 		s.broker.Publish(q, 10*(i+1), time.Now())
 	}
-	return nil
 }
 
 func (s *scene) workers() error {
@@ -189,6 +205,7 @@ func (s *scene) await(ctx context.Context, limit time.Duration) (rows []row, set
 		if !slices.ContainsFunc(rows, func(r row) bool { return !r.settled() }) {
 			return rows, true
 		}
+		s.traffic()
 		pause(ctx, time.Second)
 	}
 	return rows, false
@@ -200,8 +217,14 @@ func (s *scene) watch(ctx context.Context, w *os.File) {
 	fmt.Fprintf(w, "  Try it: kill -STOP -- -%d  (the standby), watch the verdict change, kill -CONT -- -%d\n  Ctrl-C ends everything.\n",
 		s.standby.PID(), s.standby.PID())
 	last := s.rows()
-	for ctx.Err() == nil {
+	for round := 1; ctx.Err() == nil; round++ {
 		pause(ctx, 2*time.Second)
+		if s.broker.Running() {
+			s.traffic()
+		}
+		if round%15 == 0 {
+			s.cron()
+		}
 		rows := s.rows()
 		if slices.EqualFunc(rows, last, func(a, b row) bool { return a.nagios == b.nagios && a.exporter == b.exporter }) {
 			continue
