@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"sort"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // skewTolerance is how far ahead another clock may be before a time in the
@@ -274,13 +276,16 @@ func rowName(m *Metric, labels []string) string {
 }
 
 // cleanLabels makes label values valid UTF-8 of bounded length, as Prometheus
-// requires; the globs of limits see them as they came.
+// requires; the globs of limits see them as they came. What had to be changed
+// gets a digest of the original, so that two values never become one.
 func cleanLabels(labels []string) []string {
 	clean := make([]string, len(labels))
 	for i, l := range labels {
 		clean[i] = l
-		if len(l) > MaxText || strings.ToValidUTF8(l, "?") != l {
-			clean[i] = Clean(l)
+		if len(l) > MaxText || !utf8.ValidString(l) {
+			digest := fnv.New32a()
+			digest.Write([]byte(l)) //nolint:errcheck // it cannot fail
+			clean[i] = fmt.Sprintf("%s~%08x", CleanMax(l, MaxText/2), digest.Sum32())
 		}
 	}
 	return clean

@@ -309,6 +309,20 @@ func TestStepEndsBeforeTheLook(t *testing.T) {
 	}
 }
 
+// Foreign names that must be cleaned stay apart: equal label sets would be
+// one series.
+func TestCleanLabelsStayApart(t *testing.T) {
+	long := strings.Repeat("x", 300)
+	seen := map[string]bool{}
+	for _, l := range []string{"plain", "a\xff", "a\xfe", long + "1", long + "2"} {
+		got := cleanLabels([]string{l})[0]
+		if seen[got] || len(got) > MaxText || strings.ToValidUTF8(got, "") != got {
+			t.Errorf("cleanLabels(%.10q) = %.30q; want a valid value of its own", l, got)
+		}
+		seen[got] = true
+	}
+}
+
 func TestWorst(t *testing.T) {
 	if got := Worst(OK, Unknown, Warning); got != Unknown {
 		t.Errorf("Worst(OK, UNKNOWN, WARNING) = %s; want UNKNOWN", got)

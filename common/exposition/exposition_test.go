@@ -14,6 +14,7 @@ import (
 
 	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/common/exposition"
+	"github.com/belfry-monitoring/belfry/testbed"
 )
 
 var (
@@ -74,6 +75,19 @@ func TestNamesAndLimits(t *testing.T) {
 	if want := `belfry_check_failure_info{check="test",target="tower",reason="auth"} 1`; !strings.Contains(got, want) {
 		t.Errorf("no line %s in\n%s", want, got)
 	}
+}
+
+// promtool has nothing to say of what a plugin writes for node_exporter's
+// textfile collector.
+func TestPromtoolIsContent(t *testing.T) {
+	testbed.CheckMetrics(t, text(func(r *check.Report) {
+		r.Observe(depth, 30, "q")
+		r.Observe(share, 0.07)
+		r.Observe(sent, 1e6)
+		r.ObserveTime(ended, time.Unix(1795220000, 0))
+		r.ObserveTime(expires, time.Unix(1795330000, 0))
+		r.Fail(check.Faultf(check.Auth, "log in at", "x", "refused"))
+	}))
 }
 
 // All label sets are judged, 200 of a metric exported, problems before the

@@ -91,7 +91,7 @@ func (s *scene) queues() error {
 // traffic gives every queue some seconds of work.
 func (s *scene) traffic() {
 	for i, q := range s.work {
-		s.broker.Publish(q, 10*(i+1), time.Now())
+		s.broker.Publish(q, 4*(i+1), time.Now())
 	}
 }
 
