@@ -1,0 +1,149 @@
+// Package postgresreplicationlag looks at streaming replication of
+// PostgreSQL, from the primary, from standbys, or from several servers at
+// once.
+package postgresreplicationlag
+
+import (
+	"time"
+
+	"github.com/belfry-monitoring/belfry/common/check"
+)
+
+// Definition says everything about the check.
+var Definition = &check.Definition{
+	Name:    "postgres_replication_lag",
+	Title:   "POSTGRES REPLICATION LAG",
+	Summary: "looks how far PostgreSQL standbys are behind, and whether they are still there",
+	Aliases: []string{"check_postgresql_replication_lag", "check_pg_replication_lag"},
+	Examples: []string{
+		"check_postgres_replication_lag -H db1 --standbys 1 -U monitor --password-file /etc/belfry/pg-password",
+		"check_postgres_replication_lag -H db1 -H db2:5433 --standby db2 -U monitor -w 16MiB -c 80MiB",
+		"check_postgres_replication_lag -H db2 --expect standby -U monitor",
+		"check_postgres_replication_lag -H /run/postgresql --standbys 0",
+	},
+	Peer:     "postgres",
+	Interval: time.Minute,
+	Timeout:  10 * time.Second,
+	Privileges: []string{
+		"a role that may log in to each server, with pg_read_all_stats: CREATE ROLE monitor LOGIN PASSWORD '...'; GRANT pg_read_all_stats TO monitor;",
+		"a line for it in pg_hba.conf of every server: host postgres monitor ADDRESS/32 scram-sha-256",
+		"no pg_monitor: that role reads the password of the replication out of primary_conninfo",
+	},
+	Metrics: []*check.Metric{replayLag, flushLag, writeLag, replyAge, messageAge, standbys, slotRetained, primary, timeline},
+	Findings: []*check.Finding{
+		twoPrimaries, differentTimelines, differentSystems, wrongRole, noStandby, standbyMissing, standbyState,
+		synchronousMissing, slotInactive, slotUnreserved, slotLost, noReceiver, receiverState, replayPaused, clocksDiffer, noTimeout,
+	},
+	New: newCheck,
+}
+
+// Limits on bytes are those of Zulip's own check: one segment of the log, and
+// five.
+const (
+	lagWarning  = "16MiB"
+	lagCritical = "80MiB"
+)
+
+// family is the metrics' in Prometheus.
+const family = "postgres_replication"
+
+var (
+	replayLag = &check.Metric{
+		Family: family, Key: "replay_lag", Title: "replay lag", Unit: check.Bytes, Labels: []string{"server", "standby"},
+		Warning: lagWarning, Critical: lagCritical,
+		Help: "Bytes of the log that a standby has not replayed yet, as the server that sends them sees it; without a standby label, as the standby itself sees it.",
+	}
+	flushLag = &check.Metric{
+		Family: family, Key: "flush_lag", Title: "flush lag", Unit: check.Bytes, Labels: []string{"server", "standby"},
+		Warning: lagWarning, Critical: lagCritical,
+		Help: "Bytes of the log that a standby has not on disk yet, which are lost when the primary is.",
+	}
+	writeLag = &check.Metric{
+		Family: family, Key: "write_lag", Title: "write lag", Unit: check.Bytes, Labels: []string{"server", "standby"},
+		Warning: lagWarning, Critical: lagCritical,
+		Help: "Bytes of the log that a standby has not received and written yet.",
+	}
+	replyAge = &check.Metric{
+		Family: family, Key: "reply_age", Title: "silent for", Unit: check.Seconds, Labels: []string{"server", "standby"},
+		Critical: "40s",
+		Help:     "Seconds since the last reply of a standby. The default limit is for default timeouts; a server with others is judged by its own.",
+	}
+	messageAge = &check.Metric{
+		Family: family, Key: "message_age", Title: "primary silent for", Unit: check.Seconds, Labels: []string{"server"},
+		Critical: "40s",
+		Help:     "Seconds since a standby heard from the server that it receives from. The default limit is for default timeouts; a server with others is judged by its own.",
+	}
+	standbys = &check.Metric{
+		Family: family, Key: "standbys", Title: "standbys connected", Labels: []string{"server"},
+		Help: "Standbys that are connected; WAL archivers, base backups and logical subscribers are none.",
+	}
+	slotRetained = &check.Metric{
+		Family: family, Key: "slot_retained", Title: "log kept by the slot", Unit: check.Bytes, Labels: []string{"server", "slot"},
+		Help: "Bytes of the log that a replication slot keeps from being removed.",
+	}
+	primary = &check.Metric{
+		Family: family, Key: "primary", Title: "writable", Labels: []string{"server"},
+		Help: "1 for a server that can be written, 0 for a standby.",
+	}
+	timeline = &check.Metric{
+		Family: family, Key: "timeline", Title: "timeline", Labels: []string{"server"},
+		Help: "Timeline that the server writes or receives.",
+	}
+)
+
+var (
+	onServer  = []string{"server"}
+	onStandby = []string{"server", "standby"}
+	onSlot    = []string{"server", "slot"}
+)
+
+var (
+	twoPrimaries = &check.Finding{
+		Key: "two_primaries", State: check.Critical, Help: "split brain: several of the servers are writable copies of one cluster",
+	}
+	differentTimelines = &check.Finding{
+		Key: "different_timelines", State: check.Critical, Labels: onServer, Help: "a standby is on another timeline than the primary",
+	}
+	differentSystems = &check.Finding{
+		Key: "different_systems", State: check.Critical, Help: "the servers are no copies of each other: their system identifiers differ",
+	}
+	wrongRole = &check.Finding{
+		Key: "wrong_role", State: check.Critical, Labels: onServer, Help: "a server is not what --expect says",
+	}
+	noStandby = &check.Finding{
+		Key: "no_standby", State: check.Unknown, Labels: onServer, Help: "a primary has no standby, and nothing says whether it should have one",
+	}
+	standbyMissing = &check.Finding{
+		Key: "standby_missing", State: check.Critical, Labels: []string{"standby"}, Help: "a standby that --standby names is not connected",
+	}
+	standbyState = &check.Finding{
+		Key: "standby_state", State: check.Warning, Labels: onStandby, Help: "a standby is connected and does not stream yet, or has not said how far it is",
+	}
+	synchronousMissing = &check.Finding{
+		Key: "synchronous_missing", State: check.Critical, Labels: onServer, Help: "commits wait for a synchronous standby and none is connected",
+	}
+	slotInactive = &check.Finding{
+		Key: "slot_inactive", State: check.Critical, Labels: onSlot, Help: "nobody is connected to a replication slot, which keeps more and more of the log",
+	}
+	slotUnreserved = &check.Finding{
+		Key: "slot_unreserved", State: check.Critical, Labels: onSlot, Help: "the log that a slot needs may be removed at the next checkpoint",
+	}
+	slotLost = &check.Finding{
+		Key: "slot_lost", State: check.Critical, Labels: onSlot, Help: "log that a slot needs has been removed",
+	}
+	noReceiver = &check.Finding{
+		Key: "no_receiver", State: check.Critical, Labels: onServer, Help: "a standby is connected to no server that it could receive from",
+	}
+	receiverState = &check.Finding{
+		Key: "receiver_state", State: check.Critical, Labels: onServer, Help: "a standby's WAL receiver runs and does not stream",
+	}
+	replayPaused = &check.Finding{
+		Key: "replay_paused", State: check.Warning, Labels: onServer, Help: "somebody has paused replay on a standby",
+	}
+	clocksDiffer = &check.Finding{
+		Key: "clocks_differ", State: check.Warning, Labels: onStandby, Help: "a standby's clock is ahead, so that its silence would be seen late",
+	}
+	noTimeout = &check.Finding{
+		Key: "no_timeout", State: check.Warning, Labels: onServer, Help: "timeouts of replication are switched off, so that a dead link cannot be told from an idle one",
+	}
+)

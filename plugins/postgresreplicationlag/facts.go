@@ -1,0 +1,186 @@
+package postgresreplicationlag
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/belfry-monitoring/belfry/common/postgres"
+)
+
+// facts is what one server says of itself, as query.sql asks it. Pointers are
+// nil where the server says NULL: not in this role of the server, not yet, or
+// not to this role.
+type facts struct {
+	name string // of the server
+
+	Recovery           *bool         `json:"recovery"`
+	Role               string        `json:"role"`    // that asked
+	Granted            bool          `json:"granted"` // has pg_read_all_stats
+	System             string        `json:"system"`
+	CheckpointTimeline uint32        `json:"checkpoint_timeline"` // of the last (re)start point: late on a standby
+	SenderTimeout      float64       `json:"sender_timeout"`      // seconds, 0: never
+	ReceiverTimeout    float64       `json:"receiver_timeout"`
+	StatusInterval     float64       `json:"status_interval"`
+	ApplyDelay         float64       `json:"apply_delay"` // seconds
+	Synchronous        string        `json:"synchronous"` // synchronous_standby_names
+	File               string        `json:"file"`        // of the log being written
+	Written            *postgres.LSN `json:"written"`
+	Received           *postgres.LSN `json:"received"`
+	Replayed           *postgres.LSN `json:"replayed"`
+	ReplayedAge        *float64      `json:"replayed_age"` // seconds since the commit of the newest replayed transaction
+	Paused             bool          `json:"paused"`
+	Receiver           *receiver     `json:"receiver"`
+	Senders            []sender      `json:"senders"`
+	Slots              []slot        `json:"slots"`
+}
+
+// receiver is a standby's row of pg_stat_wal_receiver.
+type receiver struct {
+	Status   *string       `json:"status"`
+	Timeline *uint32       `json:"timeline"`
+	End      *postgres.LSN `json:"end"` // of the primary's log, as its last message said
+	Host     *string       `json:"host"`
+	Port     *int          `json:"port"`
+	Age      *float64      `json:"age"` // seconds since the last message
+}
+
+// sender is a row of pg_stat_replication.
+type sender struct {
+	PID     int           `json:"pid"`
+	Name    string        `json:"name"` // application_name
+	Address *string       `json:"address"`
+	State   *string       `json:"state"`
+	Write   *postgres.LSN `json:"write"`
+	Flush   *postgres.LSN `json:"flush"`
+	Replay  *postgres.LSN `json:"replay"`
+	Sync    *string       `json:"sync"`
+	Age     *float64      `json:"age"` // seconds since the last reply, by the clocks of both
+
+	label string // tells it apart from others of the same name
+}
+
+// slot is a row of pg_replication_slots.
+type slot struct {
+	Name      string        `json:"name"`
+	Type      string        `json:"type"`
+	Temporary bool          `json:"temporary"`
+	Active    bool          `json:"active"`
+	PID       *int          `json:"pid"`
+	Restart   *postgres.LSN `json:"restart"`
+	Status    *string       `json:"status"`
+	Reason    *string       `json:"reason"`
+}
+
+// parse reads the answer to query.sql. What every server must say and does
+// not is an error, never a zero.
+func parse(server string, answer []byte) (*facts, error) {
+	f := &facts{name: server}
+	if err := json.Unmarshal(answer, f); err != nil {
+		return nil, fmt.Errorf("the answer is not the JSON that was asked for: %w", err)
+	}
+	switch {
+	case f.Recovery == nil || f.System == "" || f.CheckpointTimeline == 0:
+		return nil, errors.New("the answer says nothing of the server's role or identity")
+	case f.writable() && (f.Written == nil || f.timeline() == 0):
+		return nil, errors.New("the server became writable while it was looked at: look again")
+	case !f.writable() && f.Replayed == nil:
+		return nil, errors.New("the standby does not say how far it has replayed")
+	}
+	label(f.Senders)
+	return f, nil
+}
+
+// writable tells a primary from a standby.
+func (f *facts) writable() bool { return !*f.Recovery }
+
+// timeline is the one that the server writes or receives, 0 where it does not
+// say. The first 8 digits of the log's file show a promotion at once, the
+// control file only after the next checkpoint.
+func (f *facts) timeline() uint32 {
+	switch {
+	case f.writable():
+		if len(f.File) < 8 {
+			return 0
+		}
+		n, err := strconv.ParseUint(f.File[:8], 16, 32)
+		if err != nil {
+			return 0
+		}
+		return uint32(n)
+	case f.Receiver != nil && f.Receiver.Timeline != nil:
+		return *f.Receiver.Timeline
+	}
+	return 0
+}
+
+// position is where the server's own log ends: what it has written, or what
+// it has received or replayed, whichever is more.
+func (f *facts) position() postgres.LSN {
+	if f.writable() {
+		return *f.Written
+	}
+	end := *f.Replayed
+	if f.Received != nil {
+		end = max(end, *f.Received)
+	}
+	return end
+}
+
+// label gives senders of the same name different labels that stay the same
+// as long as they come from the same addresses: neither ports nor process ids
+// do. The server sorts them by name, address and age.
+func label(senders []sender) {
+	names := make(map[string]int)
+	for _, s := range senders {
+		names[s.Name]++
+	}
+	seen := make(map[string]int)
+	for i := range senders {
+		s := &senders[i]
+		s.label = s.Name
+		if (names[s.Name] > 1 || s.Name == "") && s.Address != nil {
+			s.label = strings.TrimPrefix(s.Name+"@"+*s.Address, "@")
+		}
+		seen[s.label]++
+		if n := seen[s.label]; n > 1 {
+			s.label += "#" + strconv.Itoa(n)
+		}
+	}
+}
+
+// kind is what stands behind a sender.
+type kind uint8
+
+const (
+	standby  kind = iota // replays what it receives
+	starting             // has not said yet how far it is
+	client               // takes the log and replays nothing: a backup tool, a logical subscriber
+	hidden               // only pg_read_all_stats may see it
+)
+
+// kindOf tells standbys from the other takers of the log. Only a standby says
+// how far it has replayed; a logical subscriber does so too, but through a
+// logical slot.
+func (f *facts) kindOf(s sender) kind {
+	for _, slot := range f.Slots {
+		if slot.Type == "logical" && slot.PID != nil && *slot.PID == s.PID {
+			return client
+		}
+	}
+	switch {
+	case s.State == nil && !f.Granted:
+		return hidden
+	case s.Replay != nil:
+		return standby
+	case s.State != nil && *s.State == "backup", s.Write != nil, s.Flush != nil:
+		return client
+	}
+	switch s.Name {
+	case "pg_receivewal", "pg_basebackup", "barman_receive_wal", "pg_recvlogical":
+		return client
+	}
+	return starting
+}

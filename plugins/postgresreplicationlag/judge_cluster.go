@@ -1,0 +1,111 @@
+package postgresreplicationlag
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/belfry-monitoring/belfry/common/check"
+)
+
+// judgeCluster judges what only several servers together show.
+func judgeCluster(r *check.Report, seen []*facts) {
+	if len(seen) < 2 {
+		return
+	}
+	for _, f := range seen[1:] {
+		if f.System != seen[0].System {
+			r.Find(differentSystems, fmt.Sprintf("%s and %s are no copies of each other: system identifiers %s and %s",
+				seen[0].name, f.name, seen[0].System, f.System))
+		}
+	}
+	judged := make(map[string]bool)
+	for _, f := range seen {
+		if !judged[f.System] {
+			judged[f.System] = true
+			judgeCopies(r, f.System, seen)
+		}
+	}
+}
+
+// judgeCopies judges the servers of one system identifier.
+func judgeCopies(r *check.Report, system string, seen []*facts) {
+	var primaries, copies []*facts
+	for _, f := range seen {
+		switch {
+		case f.System != system:
+		case f.writable():
+			primaries = append(primaries, f)
+		default:
+			copies = append(copies, f)
+		}
+	}
+	if len(primaries) > 1 {
+		var names []string
+		for _, p := range primaries {
+			names = append(names, fmt.Sprintf("%s (timeline %d)", p.name, p.timeline()))
+		}
+		r.Find(twoPrimaries, "split brain: "+strings.Join(names, " and ")+" are both writable")
+	}
+	if len(primaries) == 0 {
+		return
+	}
+	for _, c := range copies {
+		if t, ok := strayed(c, primaries); ok {
+			r.Find(differentTimelines, fmt.Sprintf("%s is on timeline %d and cannot follow %s on timeline %d",
+				c.name, t, primaries[0].name, primaries[0].timeline()), c.name)
+		}
+	}
+}
+
+// strayed tells whether a standby is on the timeline of none of the
+// primaries, and on which. A standby that receives nothing shows its timeline
+// only at its last restart point, which may lie before a switch that it has
+// followed: it has strayed for sure only where that is ahead of all primaries.
+func strayed(c *facts, primaries []*facts) (timeline uint32, yes bool) {
+	timeline = c.timeline()
+	certain := timeline != 0
+	if !certain {
+		timeline = c.CheckpointTimeline
+	}
+	yes = true
+	for _, p := range primaries {
+		if timeline == p.timeline() || !certain && timeline < p.timeline() {
+			yes = false
+		}
+	}
+	return timeline, yes
+}
+
+// judgeNames finds standbys that are named and connected to none of the
+// servers. Where a server failed and no primary answered they may be
+// connected to that one.
+func judgeNames(r *check.Report, seen []*facts, failed bool, want expectation) {
+	var servers, connected []string
+	answered := false
+	for _, f := range seen {
+		servers = append(servers, f.name)
+		answered = answered || f.writable()
+		for _, s := range f.Senders {
+			if f.kindOf(s) != client {
+				connected = append(connected, s.Name)
+			}
+		}
+	}
+	if len(servers) == 0 || failed && !answered {
+		return
+	}
+	for _, name := range want.names {
+		if !matches(name, connected) {
+			r.Find(standbyMissing, fmt.Sprintf("standby %s is not connected to %s", name, strings.Join(servers, " or ")), name)
+		}
+	}
+}
+
+func matches(glob string, names []string) bool {
+	for _, n := range names {
+		if check.Glob(glob, n) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,58 @@
+package postgresreplicationlag
+
+import (
+	"fmt"
+
+	"github.com/belfry-monitoring/belfry/common/check"
+)
+
+// judgeSlots judges a primary's replication slots and counts those that are
+// not as they should be.
+func judgeSlots(r *check.Report, f *facts, want expectation) (problems int) {
+	for _, s := range f.Slots {
+		if s.Restart != nil {
+			r.Observe(slotRetained, s.Restart.Behind(f.position()), f.name, s.Name)
+		}
+		// A temporary slot ends with its connection.
+		if s.Temporary || want.ignores(s.Name) {
+			continue
+		}
+		if finding, text := slotProblem(f, s); finding != nil {
+			r.Find(finding, text, f.name, s.Name)
+			problems++
+		}
+	}
+	return problems
+}
+
+func slotProblem(f *facts, s slot) (*check.Finding, string) {
+	taker := "standby"
+	if s.Type == "logical" {
+		taker = "subscriber"
+	}
+	kept := "keeps nothing yet"
+	if s.Restart != nil {
+		kept = "keeps " + check.FormatBytes(s.Restart.Behind(f.position())) + " of the log"
+	}
+	switch {
+	case s.Status != nil && *s.Status == "lost":
+		text := fmt.Sprintf("%s: slot %s is lost, log that its %s needs has been removed: make the %s anew, then the slot", f.name, s.Name, taker, taker)
+		if s.Reason != nil {
+			text += " (" + *s.Reason + ")"
+		}
+		return slotLost, text
+	case s.Status != nil && *s.Status == "unreserved":
+		return slotUnreserved, fmt.Sprintf("%s: slot %s (%s) will be lost at the next checkpoint, it %s: start its %s, or raise max_slot_wal_keep_size",
+			f.name, s.Name, activity(s), kept, taker)
+	case !s.Active:
+		return slotInactive, fmt.Sprintf("%s: nobody is connected to slot %s, its %s is gone; it %s", f.name, s.Name, taker, kept)
+	}
+	return nil, ""
+}
+
+func activity(s slot) string {
+	if s.Active {
+		return "active"
+	}
+	return "inactive"
+}

@@ -1,0 +1,92 @@
+package postgresreplicationlag
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/belfry-monitoring/belfry/common/check"
+)
+
+// judgeStandby judges a standby from its own side. Its slots are not judged:
+// a standby may hold inactive copies of its primary's.
+func judgeStandby(r *check.Report, f *facts) (summary string) {
+	behind := judgeOwnLag(r, f)
+	if f.Paused {
+		r.Find(replayPaused, fmt.Sprintf("%s: replay is paused, %s wait for it%s", f.name, check.FormatBytes(behind), newest(f)), f.name)
+	}
+	if f.ApplyDelay > 0 {
+		r.Note("%s: replays with a delay of %s on purpose (recovery_min_apply_delay)", f.name, seconds(f.ApplyDelay))
+	}
+	summary = fmt.Sprintf("%s is standby, %s to replay", f.name, check.FormatBytes(behind))
+	if cascade := judgeSenders(r, f); cascade.count > 0 {
+		summary += ", feeds " + cascade.String()
+	}
+	return summary + judgeReceiver(r, f)
+}
+
+// judgeOwnLag reports what a standby knows to be behind: what it has
+// received, and what its primary says there is, and has not replayed.
+func judgeOwnLag(r *check.Report, f *facts) (behind float64) {
+	if f.Received == nil && (f.Receiver == nil || f.Receiver.End == nil) {
+		return 0 // nothing is known; the missing receiver is a finding
+	}
+	end := f.position()
+	if f.Receiver != nil && f.Receiver.End != nil {
+		end = max(end, *f.Receiver.End)
+		if f.Received != nil {
+			r.Observe(flushLag, f.Received.Behind(end), f.name, "")
+		}
+	}
+	behind = f.Replayed.Behind(end)
+	r.Observe(replayLag, behind, f.name, "")
+	return behind
+}
+
+// judgeReceiver judges a standby's link to its primary.
+func judgeReceiver(r *check.Report, f *facts) (summary string) {
+	w := f.Receiver
+	switch {
+	case w == nil:
+		r.Find(noReceiver, fmt.Sprintf("%s is standby and receives nothing: it is connected to no primary%s", f.name, newest(f)), f.name)
+		return ", receives nothing"
+	case w.Status == nil && !f.Granted:
+		r.Fail(missingGrant(f, "read the WAL receiver of"))
+		return ""
+	case w.Status == nil || *w.Status != "streaming":
+		r.Find(receiverState, fmt.Sprintf("%s is standby and does not stream from its primary%s: %s", f.name, source(w), word(w.Status)), f.name)
+	}
+	limit := messageLimit(f.ReceiverTimeout)
+	if limit == 0 {
+		r.Find(noTimeout, f.name+": wal_receiver_timeout is 0, a dead link cannot be told from an idle one", f.name)
+	}
+	if w.Age == nil {
+		return ""
+	}
+	r.Observe(messageAge, max(*w.Age, 0), f.name)
+	setLimit(r, messageAge, f.name, limit)
+	if text := source(w); text != "" {
+		r.Detail("receiving"+text, f.name)
+	}
+	return fmt.Sprintf(", heard%s %s ago", source(w), seconds(*w.Age))
+}
+
+// source says where a standby receives from.
+func source(w *receiver) string {
+	if w.Host == nil || *w.Host == "" {
+		return ""
+	}
+	if w.Port == nil || (*w.Host)[0] == '/' {
+		return " from " + *w.Host
+	}
+	return " from " + net.JoinHostPort(*w.Host, strconv.Itoa(*w.Port))
+}
+
+// newest says how old the newest replayed transaction is: the most that can
+// be said of how long replay has stood still. Without writes it is older.
+func newest(f *facts) string {
+	if f.ReplayedAge == nil {
+		return ""
+	}
+	return fmt.Sprintf(", the newest transaction replayed is %s old", seconds(*f.ReplayedAge))
+}

@@ -1,0 +1,399 @@
+package postgresreplicationlag
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+
+	"github.com/belfry-monitoring/belfry/common/check"
+	"github.com/belfry-monitoring/belfry/common/postgres"
+)
+
+// answer reads a recorded answer, "situation/server", and names the server
+// after itself.
+func answer(t testing.TB, name string) *facts {
+	t.Helper()
+	situation, server, _ := strings.Cut(name, "/")
+	data, err := os.ReadFile(recording(situation, server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := parse(server, data)
+	if err != nil {
+		t.Fatalf("parse(%s) = %v", name, err)
+	}
+	return f
+}
+
+// recorded is a check that has asked already.
+type recorded struct {
+	answers []*facts
+	want    expectation
+}
+
+func (c *recorded) Prepare() (check.Setup, error) { return check.Setup{}, nil }
+func (c *recorded) Close() error                  { return nil }
+func (c *recorded) Run(_ context.Context, r *check.Report) error {
+	judge(r, c.answers, c.want)
+	return nil
+}
+
+// judged is the verdict on recorded answers, and its problem rows.
+func judged(want expectation, limits []check.Limit, answers ...*facts) (*check.Result, string) {
+	l := &check.Look{Definition: Definition, Check: &recorded{answers: answers, want: want}, Limits: limits}
+	r := l.Run(context.Background())
+	lines := []string{r.State.String()}
+	for _, row := range r.Rows {
+		if row.State != check.OK {
+			lines = append(lines, row.State.String()+" "+row.Text)
+		}
+	}
+	return r, strings.Join(lines, "\n")
+}
+
+var nothingSaid = expectation{standbys: unsaid}
+
+func TestDefinition(t *testing.T) {
+	if err := Definition.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestJudgeRecorded holds recorded answers of real servers against what must
+// be said of them. A text that begins with "!" must not be there.
+func TestJudgeRecorded(t *testing.T) {
+	one := expectation{standbys: 1}
+	for _, tc := range []struct {
+		answers string
+		want    expectation
+		state   check.State
+		texts   []string
+	}{
+		{"idle/primary idle/standby", one, check.OK, nil},
+		{"idle/primary", expectation{standbys: 2}, check.Critical, []string{"primary: standbys connected 1 (below 2)"}},
+		{"idle/primary", expectation{standbys: 0}, check.Warning, []string{"primary: standbys connected 1 (above 0)"}},
+		{"idle/primary", expectation{standbys: unsaid, names: []string{"standby", "other"}}, check.Critical, []string{"standby other is not connected to primary"}},
+		{"idle/standby", expectation{standbys: 2}, check.OK, nil}, // a number is for primaries
+		{"idle/standby", expectation{standbys: unsaid, role: rolePrimary}, check.Critical, []string{"standby is a standby, a primary is expected here"}},
+		{"two-standbys/primary", expectation{standbys: 2, names: []string{"frozen", "c?t"}}, check.OK, nil},
+		{"paused/standby", nothingSaid, check.Warning, []string{"standby: replay is paused, , the newest transaction replayed is "}},
+		{"receiver-frozen-and-link-cut/primary", nothingSaid, check.Critical, []string{"primary frozen: silent for ", "primary cut: silent for ", "!lag"}},
+		{"receiver-frozen/frozen", nothingSaid, check.Critical, []string{"frozen: primary silent for ", "!lag"}},
+		{"dropped/primary", nothingSaid, check.Critical, []string{"primary: nobody is connected to slot frozen, its standby is gone; it keeps ", "!say --standbys"}},
+		{"slot-unreserved/primary", nothingSaid, check.Critical, []string{"slot standby (inactive) will be lost at the next checkpoint"}},
+		{"slot-lost/primary", nothingSaid, check.Critical, []string{"slot standby is lost"}},
+		{"slot-lost/primary", expectation{standbys: 0, ignoredSlots: []string{"stand*"}}, check.OK, nil},
+		{"standby-after-the-loss-of-its-slot/standby", nothingSaid, check.Critical, []string{"standby is standby and receives nothing: it is connected to no primary"}},
+		{"primary-stopped/standby", nothingSaid, check.Critical, []string{"receives nothing: it is connected to no primary, the newest transaction replayed is "}},
+		{"split-brain/primary split-brain/standby", nothingSaid, check.Critical, []string{"CRITICAL\nCRITICAL split brain: primary (timeline 1) and standby (timeline 2) are both writable"}},
+		{"strayed-standby/standby strayed-standby/third", nothingSaid, check.Critical, []string{"third is on timeline 1 and cannot follow standby on timeline 2"}},
+		{"followed/standby followed/cascade", one, check.OK, nil},
+		{"cascade/standby", nothingSaid, check.OK, nil},
+		{"different-systems/third idle/primary", nothingSaid, check.Critical, []string{"third and primary are no copies of each other: system identifiers "}},
+		{"other-takers/primary", nothingSaid, check.Critical, []string{"commits wait (synchronous_standby_names is standby)", "say --standbys 0 if it stands alone", "(2 other takers of the log are connected)"}},
+		{"other-takers/primary", one, check.Critical, []string{"standbys connected 0 (below 1)"}},
+		{"logical-slot/primary", expectation{standbys: 0}, check.Critical, []string{"nobody is connected to slot feed, its subscriber is gone"}},
+		{"logical-subscriber/primary", expectation{standbys: 0}, check.OK, nil},
+		{"synchronous/primary", one, check.OK, nil},
+		{"timeouts-off/primary", one, check.Warning, []string{"a dead standby cannot be told from an idle one"}},
+		{"alone-and-nothing-said/primary", nothingSaid, check.Unknown, []string{"say --standbys 0 if it stands alone"}},
+		{"alone-and-nothing-said/primary", expectation{standbys: 0}, check.OK, nil},
+		{"alone-and-nothing-said/primary", expectation{standbys: unsaid, role: roleStandby}, check.Critical, []string{"is writable (timeline 1), a standby is expected here", "!say --standbys"}},
+		{"plain-role/primary", one, check.Unknown, []string{"read the standbys of primary: role plain may not see how they are: GRANT pg_read_all_stats TO plain"}},
+		{"plain-role/standby", nothingSaid, check.Unknown, []string{"read the WAL receiver of standby: role plain may not see how they are: GRANT pg_read_all_stats TO plain"}},
+	} {
+		var answers []*facts
+		for _, name := range strings.Fields(tc.answers) {
+			answers = append(answers, answer(t, name))
+		}
+		_, got := judged(tc.want, nil, answers...)
+		state, _, _ := strings.Cut(got, "\n")
+		wrong := state != tc.state.String()
+		for _, text := range tc.texts {
+			unwanted, not := strings.CutPrefix(text, "!")
+			wrong = wrong || strings.Contains(got, unwanted) == not
+		}
+		if wrong {
+			t.Errorf("%s with %+v:\n%s\nwant %s with %q", tc.answers, tc.want, got, tc.state, tc.texts)
+		}
+	}
+}
+
+// TestNoAnswer: faults are reported elsewhere and nothing is made up.
+func TestNoAnswer(t *testing.T) {
+	named := expectation{standbys: 1, names: []string{"standby"}}
+	if r, got := judged(named, nil, nil); r.State != check.Unknown || strings.Contains(got, "standby") {
+		t.Errorf("without an answer: %s; want nothing looked at", got)
+	}
+	// The standby may be connected to the server that failed.
+	if _, got := judged(named, nil, answer(t, "idle/standby"), nil); strings.Contains(got, "not connected") {
+		t.Errorf("a standby and a failed server: %s; want no missing standby", got)
+	}
+	if _, got := judged(named, nil, answer(t, "alone-and-nothing-said/primary"), nil); !strings.Contains(got, "standby standby is not connected to primary") {
+		t.Errorf("a primary without its standby and a failed server: %s; want the standby missing", got)
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// TestSilenceWithDefaults takes the numbers that were measured with default
+// timeouts: an idle pair's replies are up to 10.02 s old and its messages up to
+// 30.06 s; a frozen one's grow without end and must be seen before 45 s.
+func TestSilenceWithDefaults(t *testing.T) {
+	for _, tc := range []struct {
+		reply, message float64
+		state          check.State
+	}{
+		{0.3, 0.3, check.OK}, {10.02, 30.06, check.OK}, {30.1, 35, check.OK}, {-0.02, -0.02, check.OK},
+		{40.1, 0, check.Critical}, {0, 40.1, check.Critical}, {45, 45, check.Critical}, {60, 0, check.Critical},
+	} {
+		p, s := answer(t, "idle/primary"), answer(t, "idle/standby")
+		for _, f := range []*facts{p, s} {
+			f.SenderTimeout, f.ReceiverTimeout, f.StatusInterval = 60, 60, 10
+		}
+		p.Senders[0].Age, s.Receiver.Age = &tc.reply, &tc.message
+		if r, got := judged(nothingSaid, nil, p, s); r.State != tc.state {
+			t.Errorf("reply %v s and message %v s old: %s; want %s", tc.reply, tc.message, got, tc.state)
+		}
+	}
+}
+
+// The operator's limit beats what follows from the server's timeouts.
+func TestSilenceOperatorsLimit(t *testing.T) {
+	f := answer(t, "idle/primary")
+	f.Senders[0].Age = ptr(50.0)
+	limits, err := check.ParseLimits(Definition, check.Critical, []string{"reply_age=2min"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, got := judged(nothingSaid, limits, f); r.State != check.OK {
+		t.Errorf("50 s with -c reply_age=2min: %s; want OK", got)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	for _, tc := range []struct{ sender, status, want float64 }{
+		{60, 10, 40}, {60, 0, 40}, {60, 60, 40}, {300, 10, 40}, {300, 30, 120}, {300, 0, 200}, {15, 1, 10}, {4, 10, 4}, {0, 10, 40}, {0, 60, 240}, {0, 0, 0},
+	} {
+		if got := replyLimit(tc.sender, tc.status); got != tc.want {
+			t.Errorf("replyLimit(%v, %v) = %v; want %v", tc.sender, tc.status, got, tc.want)
+		}
+	}
+	for timeout, want := range map[float64]float64{60: 40, 15: 10, 300: 200, 5: 4.5, 0: 0} {
+		if got := messageLimit(timeout); got != want {
+			t.Errorf("messageLimit(%v) = %v; want %v", timeout, got, want)
+		}
+	}
+	for _, m := range []*check.Metric{replyAge, messageAge} {
+		if r, err := check.ParseRange(m.Critical, check.Seconds); err != nil || r.End != silence || r.End != messageLimit(60) || r.End != replyLimit(60, 10) {
+			t.Errorf("default limit of %s = %v, %v; want that of the default timeouts, %v", m.Key, r, err, silence)
+		}
+	}
+}
+
+func lsn(t *testing.T, text string) *postgres.LSN {
+	t.Helper()
+	l, err := postgres.ParseLSN(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &l
+}
+
+// TestBytes: limits of 16 and 80 MiB, across a multiple of 4 GiB too, behind
+// the end of the log and not behind what was sent; a position that is ahead,
+// because it was read later, is none.
+func TestBytes(t *testing.T) {
+	for _, tc := range []struct {
+		replay string
+		state  check.State
+	}{
+		{"2/1000000", check.OK}, {"2/0", check.OK}, {"1/FFFFFFFF", check.Warning}, {"1/FC000000", check.Warning}, {"1/FBFFFFFF", check.Critical},
+		{"2/1000010", check.OK}, {"0/1000000", check.Critical},
+	} {
+		f := answer(t, "idle/primary")
+		f.Written = lsn(t, "2/1000000")
+		f.Senders[0].Replay = lsn(t, tc.replay)
+		f.Senders[0].Flush, f.Senders[0].Write = f.Written, f.Written
+		if r, got := judged(nothingSaid, nil, f); r.State != tc.state {
+			t.Errorf("replayed %s of %s: %s; want %s", tc.replay, f.Written, got, tc.state)
+		}
+		s := answer(t, "idle/standby")
+		s.Received, s.Receiver.End, s.Replayed = f.Written, f.Written, lsn(t, tc.replay)
+		if r, got := judged(nothingSaid, nil, s); r.State != tc.state {
+			t.Errorf("standby replayed %s of %s: %s; want %s", tc.replay, f.Written, got, tc.state)
+		}
+	}
+}
+
+// TestStandbyBytes: what a standby knows to be behind includes what its
+// primary has and it has not received.
+func TestStandbyBytes(t *testing.T) {
+	f := answer(t, "idle/standby")
+	f.Receiver.End = ptr(*f.Received + 100<<20)
+	_, got := judged(nothingSaid, nil, f)
+	if want := "replay lag 100 MiB (above 80 MiB), receiving from 127.0.0.1"; !strings.Contains(got, "standby: replay lag 100 MiB (above 80 MiB)") || !strings.Contains(got, "standby: flush lag 100 MiB") {
+		t.Errorf("100 MiB not received: %s; want %q", got, want)
+	}
+	// Row 12 of the table of situations: received lies before replayed.
+	f = answer(t, "standby-after-the-loss-of-its-slot/standby")
+	f.Received = lsn(t, "0/3000000")
+	f.Replayed = lsn(t, "0/30A3BB8")
+	if r, got := judged(nothingSaid, nil, f); r.State != check.Critical || strings.Contains(got, "lag") {
+		t.Errorf("received before replayed: %s; want CRITICAL for the link only", got)
+	}
+	// Never connected since its start, fed by restore_command.
+	f.Received = nil
+	if r, got := judged(nothingSaid, nil, f); r.State != check.Critical || strings.Contains(got, "lag") {
+		t.Errorf("nothing received: %s; want CRITICAL for the link only", got)
+	}
+}
+
+// TestStarting: a position that is not known yet is no 0.
+func TestStarting(t *testing.T) {
+	f := answer(t, "idle/primary")
+	s := &f.Senders[0]
+	s.Write, s.Flush, s.Replay, s.Age, s.State = nil, nil, nil, nil, ptr("startup")
+	r, got := judged(nothingSaid, nil, f)
+	if want := "WARNING primary: standby is connected (state startup) and has not said yet how far it is"; r.State != check.Warning || !strings.Contains(got, want) {
+		t.Errorf("starting standby: %s; want %q", got, want)
+	}
+	for _, v := range r.Values {
+		if v.Metric == replayLag {
+			t.Errorf("replay lag of a starting standby = %v; want none", v.Number)
+		}
+	}
+	f = answer(t, "idle/primary")
+	f.Senders[0].State = ptr("catchup")
+	if r, got := judged(nothingSaid, nil, f); r.State != check.Warning || !strings.Contains(got, "standby is connected and does not stream yet: state catchup") {
+		t.Errorf("standby that catches up: %s; want a warning", got)
+	}
+	f = answer(t, "idle/standby")
+	f.Receiver.Status = ptr("waiting")
+	if r, got := judged(nothingSaid, nil, f); r.State != check.Critical || !strings.Contains(got, "does not stream from its primary from 127.0.0.1") || !strings.Contains(got, ": state waiting") {
+		t.Errorf("receiver that waits: %s; want critical", got)
+	}
+}
+
+func TestClocksDiffer(t *testing.T) {
+	f := answer(t, "idle/primary")
+	f.Senders[0].Age = ptr(-312.4)
+	r, got := judged(nothingSaid, nil, f)
+	if want := "primary: the last reply of standby is dated 5 min 12 s ahead: the clocks of the two differ"; r.State != check.Warning || !strings.Contains(got, want) {
+		t.Errorf("reply from the future: %s; want %q", got, want)
+	}
+}
+
+// TestReceiverlessTimeline: without a receiver a standby's timeline is that of
+// its last restart point, which may lie before a switch that it has followed.
+func TestReceiverlessTimeline(t *testing.T) {
+	for _, tc := range []struct {
+		checkpoint uint32
+		strayed    bool
+	}{{1, false}, {2, false}, {3, true}} {
+		p, s := answer(t, "split-brain/standby"), answer(t, "primary-stopped/standby") // the first is a primary on timeline 2
+		s.System, s.CheckpointTimeline = p.System, tc.checkpoint
+		if _, got := judged(nothingSaid, nil, p, s); strings.Contains(got, "cannot follow") != tc.strayed {
+			t.Errorf("restart point on timeline %d, primary on 2: %s; want strayed %v", tc.checkpoint, got, tc.strayed)
+		}
+	}
+}
+
+func TestLabels(t *testing.T) {
+	a, b := ptr("10.0.0.1"), ptr("10.0.0.2")
+	senders := []sender{
+		{Name: "walreceiver", Address: a}, {Name: "walreceiver", Address: b}, {Name: "walreceiver", Address: b}, {Name: "db2", Address: a},
+		{Name: "", Address: a}, {Name: "twin"}, {Name: "twin"},
+	}
+	label(senders)
+	var got []string
+	for _, s := range senders {
+		got = append(got, s.label)
+	}
+	if want := "walreceiver@10.0.0.1 walreceiver@10.0.0.2 walreceiver@10.0.0.2#2 db2 10.0.0.1 twin twin#2"; strings.Join(got, " ") != want {
+		t.Errorf("labels = %q; want %s", got, want)
+	}
+}
+
+func TestKindOf(t *testing.T) {
+	at, streaming := ptr(postgres.LSN(1)), ptr("streaming")
+	f := &facts{Granted: true, Slots: []slot{{Type: "logical", PID: ptr(7)}, {Type: "physical", PID: ptr(8)}}}
+	for _, tc := range []struct {
+		name string
+		s    sender
+		want kind
+	}{
+		{"standby", sender{PID: 8, State: streaming, Write: at, Flush: at, Replay: at}, standby},
+		{"pg_receivewal", sender{State: streaming, Write: at, Flush: at}, client},
+		{"Barman, just connected", sender{Name: "barman_receive_wal", State: streaming}, client},
+		{"pg_basebackup", sender{State: ptr("backup")}, client},
+		{"logical subscriber", sender{PID: 7, State: streaming, Write: at, Flush: at, Replay: at}, client},
+		{"just connected", sender{State: ptr("startup")}, starting},
+	} {
+		if got := f.kindOf(tc.s); got != tc.want {
+			t.Errorf("kindOf(%s) = %d; want %d", tc.name, got, tc.want)
+		}
+	}
+	f.Granted = false
+	if got := f.kindOf(sender{Name: "db2"}); got != hidden {
+		t.Errorf("kindOf without the grant = %d; want %d", got, hidden)
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	primary, err := os.ReadFile(recording("idle", "primary"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{
+		"", "null", "{}", "[]", "<html>", string(primary[:200]),
+		strings.Replace(string(primary), `"written" : "0/`, `"written" : "`, 1),
+		strings.Replace(string(primary), `"file" : "0000`, `"file" : "x`, 1),
+		strings.Replace(string(primary), `"recovery" : false`, `"recovery" : true`, 1),
+		strings.Replace(string(primary), `"system" : "`, `"sys" : "`, 1),
+	} {
+		if f, err := parse("a", []byte(text)); err == nil {
+			t.Errorf("parse(%q) = %+v; want an error", text, f)
+		}
+	}
+}
+
+// FuzzParse judges whatever can be parsed: never a panic, never nothing.
+func FuzzParse(f *testing.F) {
+	files, err := os.ReadDir("testdata")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		if data, err := os.ReadFile("testdata/" + file.Name()); err == nil && !file.IsDir() {
+			f.Add(data)
+		}
+	}
+	other := answer(f, "idle/primary")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		a, err := parse("fuzz", data)
+		if err != nil {
+			return
+		}
+		r, _ := judged(nothingSaid, nil, a, other)
+		if len(r.Values) == 0 || len(r.Trace) > 0 {
+			t.Errorf("judged %q: %d values, %s", data, len(r.Values), r.Trace)
+		}
+	})
+}
+
+func TestExpectationRefuses(t *testing.T) {
+	for _, args := range [][]string{{"--standbys", "-2"}, {"--expect", "replica"}, {"--standby", ""}, {"-H", "a", "-H", "a"}} {
+		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+		c := Definition.New(fs)
+		if err := fs.Parse(args); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Prepare(); err == nil {
+			t.Errorf("Prepare() with %q = nil; want an error", args)
+		}
+	}
+}
