@@ -63,7 +63,11 @@ func (f *FS) Hidepid() (option, gid string) {
 	if err != nil {
 		return "", ""
 	}
-	return parseHidepid(data, f.root)
+	at, err := filepath.Abs(f.root)
+	if err != nil {
+		at = f.root
+	}
+	return parseHidepid(data, at)
 }
 
 // machineFile reads and parses a file about the machine.

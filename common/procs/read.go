@@ -16,6 +16,9 @@ const maxFile = 64 << 10
 
 var errTooLong = fmt.Errorf("longer than %d bytes", maxFile)
 
+// Path returns the directory of a process.
+func (f *FS) Path(pid int) string { return f.path(pid, "") }
+
 func (f *FS) path(pid int, name string) string {
 	p := f.root + "/" + strconv.Itoa(pid)
 	if name != "" {

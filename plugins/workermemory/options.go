@@ -1,0 +1,204 @@
+package workermemory
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os/user"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/belfry-monitoring/belfry/common/check"
+	"github.com/belfry-monitoring/belfry/common/procs"
+)
+
+// workerMemory is the check with its options, and what Prepare makes of them.
+type workerMemory struct {
+	pattern, user, parent, expect, labelRegex, root string
+	oomWindow                                       time.Duration
+	noPSS                                           bool
+
+	matches, label *regexp.Regexp // nil: Zulip's workers; no group
+	query          procs.Query
+	noneIsFine     bool
+}
+
+// Close does nothing: each look opens what it needs.
+func (c *workerMemory) Close() error { return nil }
+
+// Prepare validates the options.
+func (c *workerMemory) Prepare() (check.Setup, error) {
+	setup := check.Setup{Target: "localhost"}
+	var errs []error
+	keep := func(err error) {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	var err error
+	c.matches, err = compile("--pattern", c.pattern)
+	keep(err)
+	c.label, err = compile("--label-regex", c.labelRegex)
+	keep(err)
+	if c.label != nil && (c.matches == nil && c.pattern == "" || c.label.NumSubexp() == 0) {
+		keep(fmt.Errorf("--label-regex %q: it needs --pattern and a group in parentheses, --label-regex 'pool (\\w+)'", c.labelRegex))
+	}
+	c.query.Match = c.wanted
+	c.query.UID, err = userID(c.user)
+	keep(err)
+	c.query.Under, err = descent(c.parent)
+	keep(err)
+	setup.Limits, c.noneIsFine, err = expected(c.expect)
+	keep(err)
+	if c.oomWindow < 0 {
+		keep(fmt.Errorf("--oom-window %s: below zero", c.oomWindow))
+	}
+	if c.matches == nil {
+		// Without the machine's memory the absolute limits stand; that it
+		// cannot be read is the look's to report.
+		memory, _ := procs.New(c.root).Memory()
+		setup.Limits = append(setup.Limits, threadLimits(memory.Total)...)
+	}
+	return setup, errors.Join(errs...)
+}
+
+func compile(option, text string) (*regexp.Regexp, error) {
+	if text == "" {
+		return nil, nil
+	}
+	re, err := regexp.Compile(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s %q: %w (RE2 syntax; a plain text needs \\ before each of .*+?()[]{}^$|)", option, text, err)
+	}
+	return re, nil
+}
+
+// wanted reports whether a command line is a worker's. Other runs of this
+// check, and the shells, NRPE and ssh that start them, carry the pattern.
+func (c *workerMemory) wanted(command procs.CommandLine) bool {
+	if c.matches == nil {
+		if !strings.Contains(string(command), "process_queue") {
+			return false
+		}
+		_, ok := zulipWorker(command.Args())
+		return ok
+	}
+	text := command.String()
+	return c.matches.MatchString(text) && !strings.Contains(text, pluginName)
+}
+
+// name is the label of a wanted process.
+func (c *workerMemory) name(command procs.CommandLine) string {
+	if c.matches == nil {
+		label, _ := zulipWorker(command.Args())
+		return check.CleanMax(label, maxLabel)
+	}
+	return patternLabel(command, c.label)
+}
+
+// what says in words which processes are looked for.
+func (c *workerMemory) what() string {
+	text := "a queue worker of Zulip (manage.py process_queue)"
+	if c.matches != nil {
+		text = fmt.Sprintf("a process that matches %q", c.pattern)
+	}
+	if c.user != "" {
+		text += " of user " + c.user
+	}
+	if c.parent != "" {
+		text += fmt.Sprintf(" below %q", c.parent)
+	}
+	return text
+}
+
+// userID finds the number of a user, nil for any.
+func userID(name string) (*int, error) {
+	if name == "" {
+		return nil, nil
+	}
+	if uid, err := strconv.ParseUint(name, 10, 32); err == nil {
+		n := int(uid)
+		return &n, nil
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		return nil, fmt.Errorf("--user %s: no such user in /etc/passwd: give the number of one that a directory service knows", name)
+	}
+	uid, err := strconv.Atoi(u.Uid)
+	if err != nil {
+		return nil, fmt.Errorf("--user %s: its number is %q", name, u.Uid)
+	}
+	return &uid, nil
+}
+
+// descent makes the test for an ancestor, nil for any.
+func descent(parent string) (func(int, procs.CommandLine) bool, error) {
+	if parent == "" {
+		return nil, nil
+	}
+	if isDigits(parent) {
+		want, err := strconv.Atoi(parent)
+		if err != nil {
+			return nil, fmt.Errorf("--parent %s: no process has this number", parent)
+		}
+		return func(pid int, _ procs.CommandLine) bool { return pid == want }, nil
+	}
+	re, err := compile("--parent", parent)
+	if err != nil {
+		return nil, err
+	}
+	return func(_ int, c procs.CommandLine) bool { return re.MatchString(c.String()) }, nil
+}
+
+// expected turns --expect into limits of the number of workers: fewer than it
+// says is critical, because somebody's queue is not served; more is a
+// warning. A bare number is exact.
+func expected(text string) (limits []check.Limit, noneIsFine bool, err error) {
+	if text == "" {
+		return nil, false, nil
+	}
+	spec := text
+	if isDigits(text) {
+		spec = text + ":" + text
+	}
+	r, err := check.ParseRange(spec, check.None)
+	if err == nil && (r.Inside || r.Start < 0 || math.IsInf(r.Start, 0)) {
+		err = errors.New("write how many, 15, or from how many to how many, 4: or 10:20")
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("--expect %s: %w", text, err)
+	}
+	least := check.Range{Start: r.Start, End: math.Inf(1)}
+	return []check.Limit{
+		{Metric: workers, Severity: check.Critical, Range: least},
+		{Metric: workers, Severity: check.Warning, Range: r},
+	}, r.Start == 0, nil
+}
+
+// Limits of the process that serves all queues with a thread for each. It
+// does the work of some fourteen processes but loads Zulip once, so the
+// limits of one worker would page without cause, and fourteen times them is
+// more than the machine has: a host runs it because it has less than 3.5 GiB.
+// It gets 40 % and 55 % of the machine, which leaves the web server and the
+// database theirs, and never more than 2 GB and 2.5 GB: on a larger host
+// (queue_workers_multiprocess = false) that is a leak too.
+const (
+	threadsWarning, threadsCritical           = 2e9, 2.5e9
+	threadsWarningShare, threadsCriticalShare = 0.40, 0.55
+)
+
+func threadLimits(machine uint64) []check.Limit {
+	bound := func(bytes, share float64) check.Range {
+		if part := math.Floor(float64(machine) * share); machine > 0 && part < bytes {
+			bytes = part
+		}
+		return check.Range{End: bytes}
+	}
+	match := map[string]string{"worker": threads + "*"}
+	return []check.Limit{
+		{Metric: rss, Match: match, Severity: check.Warning, Range: bound(threadsWarning, threadsWarningShare)},
+		{Metric: rss, Match: match, Severity: check.Critical, Range: bound(threadsCritical, threadsCriticalShare)},
+	}
+}
