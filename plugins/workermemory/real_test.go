@@ -1,0 +1,218 @@
+package workermemory
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/belfry-monitoring/belfry/common/plugin"
+	"github.com/belfry-monitoring/belfry/common/procs/proctest"
+	"github.com/belfry-monitoring/belfry/testbed"
+)
+
+const command = "./plugins/workermemory/check_worker_memory"
+
+// ours keeps a look to the workers of this process: other tests on the
+// machine have some too. Tests that use it do not run in parallel.
+func ours() string { return fmt.Sprintf("--parent=%d", os.Getpid()) }
+
+// lookAsNobody runs the binary as a user who may do nothing.
+func lookAsNobody(t *testing.T, binary string, args ...string) (plugin.Document, testbed.Result) {
+	t.Helper()
+	result := testbed.RunAs(t, "nobody", append([]string{binary, "--output", "json"}, args...), nil)
+	var d plugin.Document
+	if err := json.Unmarshal([]byte(result.Stdout), &d); err != nil {
+		t.Fatalf("check_worker_memory %q: %v in %q, stderr %q", args, err, result.Stdout, result.Stderr)
+	}
+	return d, result
+}
+
+// TestRealWorkers looks, as nobody, at real processes of another user where
+// the test is root.
+func TestRealWorkers(t *testing.T) {
+	bed := testbed.New(t)
+	binary := bed.Build(command)
+	bed.Worker(testbed.WorkerOptions{Name: "embed", Argv: testbed.ZulipWorker("embed_links"), MiB: 120, Account: "daemon"})
+	bed.Worker(testbed.WorkerOptions{Name: "first", Argv: testbed.ZulipWorker("email_senders"), MiB: 40, Account: "daemon"})
+	second := bed.Worker(testbed.WorkerOptions{Name: "second", Argv: testbed.ZulipWorker("email_senders"), MiB: 20, Account: "daemon"})
+	shard := bed.Worker(testbed.WorkerOptions{Name: "shard", Argv: append(testbed.ZulipWorker("user_activity"), "--worker_num", "2"), MiB: 5, Account: "daemon"})
+
+	d, result := lookAsNobody(t, binary, ours(), "--expect", "4")
+	if result.Exit != 0 || !strings.HasPrefix(d.Text, "4 workers hold ") || !strings.Contains(d.Text, "the largest is embed_links with 12") {
+		t.Errorf("exit %d, %s; want 0 and four workers", result.Exit, d.Text)
+	}
+	for worker, mib := range map[string]float64{"embed_links": 120, "email_senders": 40, "email_senders#2": 20, "user_activity_shard2": 5} {
+		v, ok := value(d, "rss", worker)
+		if !ok || *v.Value < mib*(1<<20) || *v.Value > (mib+12)*(1<<20) {
+			t.Errorf("rss of %s = %v, %t; want %v MiB and a little", worker, v.Value, ok, mib)
+		}
+	}
+	_, permitted := value(d, "pss", "embed_links")
+	notes := strings.Join(d.Notes, "\n")
+	if refused := os.Geteuid() == 0; permitted == refused || strings.Contains(notes, "PSS is not known") != refused {
+		t.Errorf("PSS there %t, notes %q; want it only of our own user's processes, and said so otherwise", permitted, notes)
+	}
+	if d, _ := lookAsNobody(t, binary, ours(), "-c", "100MB"); d.State != "CRITICAL" || !strings.HasPrefix(d.Text, "embed_links: resident memory 12") {
+		t.Errorf("above a limit: %s %s; want CRITICAL of embed_links", d.State, d.Text)
+	}
+
+	second.Kill()
+	shard.Stop()
+	if d, _ := lookAsNobody(t, binary, ours(), "--expect", "4"); d.State != "CRITICAL" || !strings.HasPrefix(d.Text, "running workers 2 (below 4)") {
+		t.Errorf("two workers ended: %s %s; want CRITICAL, two running", d.State, d.Text)
+	}
+}
+
+// TestRealNone: every worker ended, and the check's own command line and that
+// of the shell that starts it hold the pattern.
+func TestRealNone(t *testing.T) {
+	t.Parallel()
+	binary := testbed.Build(t, command)
+	mark := fmt.Sprintf("belfry-none-%d", os.Getpid())
+	for _, argv := range [][]string{
+		{binary, "--pattern", mark, "-v"},
+		{"/bin/sh", "-c", binary + " --pattern " + mark + " -v; exit $?"},
+		{"/bin/sh", "-c", "cp " + binary + " /tmp/" + mark + " && /tmp/" + mark + " --pattern " + mark + "; code=$?; rm /tmp/" + mark + "; exit $code"},
+	} {
+		result := testbed.RunAs(t, "nobody", argv, []string{"PATH=/usr/bin:/bin"})
+		if result.Exit != 2 || !strings.HasPrefix(result.Stdout, `WORKER MEMORY CRITICAL: no worker runs: looked for a process that matches "`+mark) {
+			t.Errorf("%q: exit %d, %s%s; want 2, none found", argv, result.Exit, result.Stdout, result.Stderr)
+		}
+	}
+}
+
+// TestManyRunsAtOnce: runs side by side do not take each other for workers.
+func TestManyRunsAtOnce(t *testing.T) {
+	t.Parallel()
+	binary := testbed.Build(t, command)
+	mark := fmt.Sprintf("belfry-beside-%d", os.Getpid())
+	var wg sync.WaitGroup
+	results := make([]testbed.Result, 12)
+	for i := range results {
+		wg.Go(func() {
+			results[i] = testbed.RunAs(t, "nobody", []string{binary, "--pattern", mark}, nil)
+		})
+	}
+	wg.Wait()
+	for _, r := range results {
+		if r.Exit != 2 || !strings.Contains(r.Stdout, "no worker runs") {
+			t.Errorf("exit %d, %s; want none found by any of %d runs", r.Exit, r.Stdout, len(results))
+		}
+	}
+}
+
+// TestWorkersComeAndGo looks while workers start and end; the steady one is
+// always there, no look fails, and a process that is about to become a worker
+// is none of its parent's name.
+func TestWorkersComeAndGo(t *testing.T) {
+	t.Parallel()
+	bed := testbed.New(t)
+	steady := bed.Worker(testbed.WorkerOptions{Name: "steady", Argv: testbed.ZulipWorker("race_steady"), MiB: 10})
+	binary := bed.Build("./testbed/internal/worker")
+	done := make(chan error, 1)
+	go func() {
+		for range 60 {
+			cmd := exec.Command(binary)
+			cmd.Args, cmd.Env = testbed.ZulipWorker("race_short"), []string{"TESTBED_WORKER_MIB=1"}
+			err := cmd.Start()
+			if err == nil {
+				time.Sleep(5 * time.Millisecond)
+				err = errors.Join(cmd.Process.Kill(), exited(cmd.Wait()))
+			}
+			if err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	for looks := 0; ; looks++ {
+		select {
+		case err := <-done:
+			if err != nil || looks < 2 {
+				t.Fatalf("start and end workers: %v after %d looks", err, looks)
+			}
+			return
+		default:
+		}
+		d := look(t, nil, "--pattern", "queue_name=race_", "--label-regex", `queue_name=(\w+)`, "--severity", "oom_kill=ok")
+		if _, there := value(d, "rss", "race_steady"); d.State != "OK" || !there {
+			t.Fatalf("look %d: %s %s; want OK with the worker %d among them", looks, d.State, d.Text, steady.PID())
+		}
+		for _, v := range d.Values {
+			if w := v.Labels["worker"]; w != "" && w != "race_steady" && w != "race_short" {
+				t.Errorf("look %d finds a worker %q", looks, w)
+			}
+		}
+	}
+}
+
+// exited accepts that a process was killed.
+func exited(err error) error {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return nil
+	}
+	return err
+}
+
+// TestUnreadableProcesses: what hidepid=1 refuses is no missing worker. The
+// recording has mode 0 where its user was refused, which is no obstacle to
+// root, so nobody looks.
+func TestUnreadableProcesses(t *testing.T) {
+	t.Parallel()
+	bed := testbed.New(t)
+	root := filepath.Join(bed.Dir(), "proc")
+	if err := proctest.Lay(root, "hidepid-noaccess"); err != nil {
+		t.Fatal(err)
+	}
+	d, result := lookAsNobody(t, bed.Build(command), "--proc", root)
+	if result.Exit != 3 || d.Reason != "permission" || !strings.Contains(d.Text, "the command lines of 5 of 7 processes are refused (/proc has hidepid=noaccess,gid=33)") {
+		t.Errorf("exit %d, reason %q, %s; want 3, permission, five of seven", result.Exit, d.Reason, d.Text)
+	}
+}
+
+// TestHidepid looks at a real /proc with each form of hidepid. Only root can
+// mount one; others have the recordings.
+func TestHidepid(t *testing.T) {
+	t.Parallel()
+	bed := testbed.New(t)
+	binary := bed.Build(command)
+	bed.Worker(testbed.WorkerOptions{Name: "worker", Argv: testbed.ZulipWorker("email_senders"), MiB: 10, Account: "daemon"})
+	for _, option := range []string{"1", "2", "4"} {
+		root := bed.MkdirFor("nobody", "proc-"+option, 0o755)
+		if err := syscall.Mount("proc", root, "proc", 0, "hidepid="+option+",gid=1"); err != nil {
+			if os.Geteuid() == 0 && !errors.Is(err, syscall.EPERM) {
+				t.Fatalf("mount /proc with hidepid=%s: %v", option, err)
+			}
+			t.Logf("hidepid=%s cannot be mounted here (%v): the recordings stand for it", option, err)
+			continue
+		}
+		defer func() {
+			if err := syscall.Unmount(root, syscall.MNT_DETACH); err != nil {
+				t.Errorf("unmount %s: %v", root, err)
+			}
+		}()
+		d, result := lookAsNobody(t, binary, "--proc", root, "--user", "daemon")
+		if result.Exit != 3 || d.Reason != "permission" || !strings.Contains(d.Text, "hidepid=") || !strings.Contains(d.Text, "run in group 1") {
+			t.Errorf("hidepid=%s: exit %d, reason %q, %s; want 3, permission and the mount's options", option, result.Exit, d.Reason, d.Text)
+		}
+		// All of its own processes are seen by every user.
+		d, result = lookAsNobody(t, binary, "--proc", root, "--user", "nobody", "--pattern", "belfry-hidden-worker")
+		if result.Exit != 2 || !strings.Contains(d.Text, "no worker runs") {
+			t.Errorf("hidepid=%s, own user: exit %d, %s; want 2, none", option, result.Exit, d.Text)
+		}
+		asWorker := testbed.RunAs(t, "daemon", []string{binary, "--proc", root, "--user", "daemon", "--pattern", "queue_name=email_senders", "-v"}, nil)
+		if asWorker.Exit != 0 || !strings.Contains(asWorker.Stdout, "manage.py: resident memory 1") {
+			t.Errorf("hidepid=%s, the workers' own user: exit %d, %s; want 0 and the worker", option, asWorker.Exit, asWorker.Stdout)
+		}
+	}
+}
