@@ -16,44 +16,10 @@ import (
 	"github.com/belfry-monitoring/belfry/testbed"
 )
 
-// site is what a Nagios has of its own.
-const site = `define timeperiod {
-  timeperiod_name  24x7
-  alias            always
-  sunday           00:00-24:00
-  monday           00:00-24:00
-  tuesday          00:00-24:00
-  wednesday        00:00-24:00
-  thursday         00:00-24:00
-  friday           00:00-24:00
-  saturday         00:00-24:00
-}
-define command {
-  command_name  nobody-is-told
-  command_line  /bin/true
-}
-define contact {
-  contact_name                   operator
-  host_notification_period       24x7
-  service_notification_period    24x7
-  host_notification_options      n
-  service_notification_options   n
-  host_notification_commands     nobody-is-told
-  service_notification_commands  nobody-is-told
-}
-define service {
-  name                 generic-service
-  register             0
-  check_period         24x7
-  notification_period  24x7
-  contacts             operator
-}
-`
-
 // objects are the files an operator loads, from the repository.
 func objects(t *testing.T, more map[string]string) map[string]string {
 	t.Helper()
-	files := map[string]string{"site.cfg": site}
+	files := map[string]string{"site.cfg": testbed.NagiosSite}
 	for _, name := range []string{"commands.cfg", "templates.cfg", "service.cfg"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
@@ -152,7 +118,7 @@ define service {
   _USER                  %s
   _PASSWORD_FILE         %s
   _STANDBYS              0
-  _WARNING               replay_lag=1MiB,standbys=@1:
+  _WARNING               standbys=@1:
   _SEVERITY              no_timeout=ok
 }
 `, server.Port, testbed.RoleMonitor, password, server.Port, testbed.RoleMonitor, password)})

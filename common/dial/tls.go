@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/belfry-monitoring/belfry/common/check"
+	"github.com/belfry-monitoring/belfry/common/options"
 	"github.com/belfry-monitoring/belfry/common/safefile"
 )
 
@@ -19,13 +20,13 @@ type TLS struct {
 	KeyFile    string
 	Insecure   bool
 
-	lax bool
+	lax *bool // --insecure-permissions, for the key file
 }
 
 // TLSFlags declares --ca-file, --tls-server-name, --client-cert-file,
-// --client-key-file and --insecure.
+// --client-key-file, --insecure and --insecure-permissions.
 func TLSFlags(fs *pflag.FlagSet) *TLS {
-	t := &TLS{}
+	t := &TLS{lax: options.InsecurePermissions(fs)}
 	fs.StringVar(&t.CAFile, "ca-file", "", "verify the server's certificate against these authorities (PEM) instead of the system's")
 	fs.StringVar(&t.ServerName, "tls-server-name", "", "name that the server's certificate must carry, if not the host's")
 	fs.StringVar(&t.CertFile, "client-cert-file", "", "client certificate (PEM)")
@@ -77,7 +78,7 @@ func (t *TLS) clientCertificate() (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	keyPEM, err := safefile.ReadSecret(t.KeyFile, t.lax)
+	keyPEM, err := safefile.ReadSecret(t.KeyFile, t.lax != nil && *t.lax)
 	if err != nil {
 		return tls.Certificate{}, err
 	}

@@ -6,6 +6,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"github.com/belfry-monitoring/belfry/testbed"
 )
 
 // setting is one configured check, for both faces.
@@ -59,7 +61,7 @@ func exporterConfig(settings []setting) string {
 // nagiosObjects are the generated commands and templates, and a service for
 // each check.
 func nagiosObjects(settings []setting) (map[string]string, error) {
-	objects := map[string]string{"site.cfg": site}
+	objects := map[string]string{"site.cfg": testbed.NagiosSite, "host.cfg": host}
 	for _, name := range []string{"commands.cfg", "templates.cfg", "service.cfg"} {
 		text, err := os.ReadFile("nagios/" + name)
 		if err != nil {
@@ -89,40 +91,8 @@ func names(options map[string]string) []string {
 	return list
 }
 
-// site is what a Nagios has of its own: times, a contact that is told
-// nothing, the host and a generic service.
-const site = `define timeperiod {
-  timeperiod_name  24x7
-  alias            always
-  sunday           00:00-24:00
-  monday           00:00-24:00
-  tuesday          00:00-24:00
-  wednesday        00:00-24:00
-  thursday         00:00-24:00
-  friday           00:00-24:00
-  saturday         00:00-24:00
-}
-define command {
-  command_name  nobody-is-told
-  command_line  /bin/true
-}
-define contact {
-  contact_name                   operator
-  host_notification_period       24x7
-  service_notification_period    24x7
-  host_notification_options      n
-  service_notification_options   n
-  host_notification_commands     nobody-is-told
-  service_notification_commands  nobody-is-told
-}
-define service {
-  name                 generic-service
-  register             0
-  check_period         24x7
-  notification_period  24x7
-  contacts             operator
-}
-define host {
+// host is the machine of the demonstration as Nagios knows it.
+const host = `define host {
   host_name            demo
   address              127.0.0.1
   check_command        nobody-is-told
