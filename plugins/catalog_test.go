@@ -64,8 +64,8 @@ func TestFoldersAreComplete(t *testing.T) {
 		if !calls["parity.Run"] {
 			t.Errorf("check %s has no parity case: call parity.Run in its tests", d.Name)
 		}
-		if !calls["testscript.Run"] {
-			t.Errorf("check %s has no scripts: call testscript.Run in its tests", d.Name)
+		if !calls["script.Run"] {
+			t.Errorf("check %s has no scripts: call script.Run in its tests", d.Name)
 		}
 	}
 	entries, err := os.ReadDir(".")

@@ -1,11 +1,7 @@
 package sendreceivetime
 
 import (
-	"errors"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,6 +10,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/belfry-monitoring/belfry/testbed"
+	"github.com/belfry-monitoring/belfry/testbed/script"
 	"github.com/belfry-monitoring/belfry/testbed/zulipserver"
 )
 
@@ -22,61 +19,39 @@ import (
 // code N.
 func TestScripts(t *testing.T) {
 	type key struct{}
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
-		Setup: func(env *testscript.Env) error {
-			s := zulipserver.New(zulipserver.Options{})
-			if err := s.Start(); err != nil {
-				return err
+	setup := func(env *testscript.Env) error {
+		s := zulipserver.New(zulipserver.Options{})
+		if err := s.Start(); err != nil {
+			return err
+		}
+		env.Defer(func() { s.Close() }) //nolint:errcheck // the test is over
+		addBots(s)
+		env.Values[key{}] = s
+		env.Setenv("SITE", s.URL())
+		return script.WriteFiles(env, map[string]string{
+			"sender.zuliprc":   s.Zuliprc(zulipserver.User{Email: sendBot, APIKey: sendKey}),
+			"receiver.zuliprc": s.Zuliprc(zulipserver.User{Email: receiveBot, APIKey: receiveKey}),
+			"sender.key":       sendKey + "\n",
+			"receiver.key":     receiveKey + "\n",
+		})
+	}
+	script.Run(t, setup, script.Commands{
+		"server": func(ts *testscript.TestScript, _ bool, args []string) {
+			s := ts.Value(key{}).(*zulipserver.Server)
+			switch args[0] {
+			case "drops":
+				s.Set(func(k *zulipserver.Knobs) { k.DropDelivery = true })
+			case "forbids-deletion":
+				s.Set(func(k *zulipserver.Knobs) { k.ForbidDelete = true })
+			case "is-down":
+				s.Fail(zulipserver.Every, zulipserver.Page(502))
+			case "is-clean":
+				if m, q := len(s.Messages()), len(s.Queues()); m != 0 || q != 0 {
+					ts.Fatalf("%d messages and %d queues are left; want none", m, q)
+				}
+			default:
+				ts.Fatalf("server %s: not known", args[0])
 			}
-			env.Defer(func() { s.Close() }) //nolint:errcheck // the test is over
-			addBots(s)
-			env.Values[key{}] = s
-			env.Setenv("SITE", s.URL())
-			for name, text := range map[string]string{
-				"sender.zuliprc":   s.Zuliprc(zulipserver.User{Email: sendBot, APIKey: sendKey}),
-				"receiver.zuliprc": s.Zuliprc(zulipserver.User{Email: receiveBot, APIKey: receiveKey}),
-				"sender.key":       sendKey + "\n",
-				"receiver.key":     receiveKey + "\n",
-			} {
-				if err := os.WriteFile(filepath.Join(env.WorkDir, name), []byte(text), 0o600); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": func(ts *testscript.TestScript, _ bool, args []string) {
-				want, err := strconv.Atoi(args[0])
-				ts.Check(err)
-				got := 0
-				var exit *exec.ExitError
-				if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
-					got = exit.ExitCode()
-				} else {
-					ts.Check(err)
-				}
-				if got != want {
-					ts.Fatalf("exit code %d; want %d", got, want)
-				}
-			},
-			"server": func(ts *testscript.TestScript, _ bool, args []string) {
-				s := ts.Value(key{}).(*zulipserver.Server)
-				switch args[0] {
-				case "drops":
-					s.Set(func(k *zulipserver.Knobs) { k.DropDelivery = true })
-				case "forbids-deletion":
-					s.Set(func(k *zulipserver.Knobs) { k.ForbidDelete = true })
-				case "is-down":
-					s.Fail(zulipserver.Every, zulipserver.Page(502))
-				case "is-clean":
-					if m, q := len(s.Messages()), len(s.Queues()); m != 0 || q != 0 {
-						ts.Fatalf("%d messages and %d queues are left; want none", m, q)
-					}
-				default:
-					ts.Fatalf("server %s: not known", args[0])
-				}
-			},
 		},
 	})
 }

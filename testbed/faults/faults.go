@@ -6,7 +6,6 @@ package faults
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/common/plugin"
 	"github.com/belfry-monitoring/belfry/common/plugin/reparse"
+	"github.com/belfry-monitoring/belfry/testbed/lookat"
 )
 
 // Want is the verdict that a row must have.
@@ -57,31 +57,15 @@ func Run(t *testing.T, d *check.Definition, row Row) {
 	}
 	args := append(append([]string(nil), row.Args...), "-t", timeout.String())
 	started := time.Now()
-	document, code := look(t, ctx, d, append(args, "--output", "json"), row.Env)
+	document := lookat.With(t, ctx, d, args, row.Env)
 	if took := time.Since(started); took > timeout+late {
 		t.Errorf("%s: took %s with -t %s; want an answer before %s", row.Name, took, timeout, timeout+late)
 	}
-	if check.State(code) != row.Want.State || check.Reason(document.Reason) != row.Want.Reason || !strings.Contains(document.Text, row.Want.Text) {
-		t.Errorf("%s: %s, reason %q: %s\nwant %s, reason %q, with %q", row.Name, check.State(code), document.Reason, document.Text,
+	if check.State(document.Exit) != row.Want.State || check.Reason(document.Reason) != row.Want.Reason || !strings.Contains(document.Text, row.Want.Text) {
+		t.Errorf("%s: %s, reason %q: %s\nwant %s, reason %q, with %q", row.Name, check.State(document.Exit), document.Reason, document.Text,
 			row.Want.State, row.Want.Reason, row.Want.Text)
 	}
 	t.Logf("%s: %s %s", row.Name, document.State, document.Text)
-}
-
-// look runs the plugin in this process and reads its JSON.
-func look(t *testing.T, ctx context.Context, d *check.Definition, args []string, env map[string]string) (plugin.Document, int) {
-	t.Helper()
-	var out strings.Builder
-	p := &plugin.Plugin{Definition: d, Name: d.Plugin(), Args: args, Stdout: &out, Env: func(name string) (string, bool) {
-		v, ok := env[name]
-		return v, ok
-	}}
-	code := p.Run(ctx)
-	var document plugin.Document
-	if err := json.Unmarshal([]byte(out.String()), &document); err != nil {
-		t.Fatalf("%s: %v in output %q", strings.Join(args, " "), err, out.String())
-	}
-	return document, code
 }
 
 // Table runs the rows side by side, those with Before one after the other,
