@@ -142,8 +142,8 @@ func TestLookJudges(t *testing.T) {
 			r.Part(context.Background(), "two", func(context.Context) error { r.Observe(plain, 1); return nil })
 			return nil
 		}, "OK"},
-		{"a panic", nil, func(*Report) error { var m map[string]int; m["x"] = 1; return nil },
-			"UNKNOWN; UNKNOWN panic: assignment to entry in nil map: this is a defect of the check, please report it"},
+		{"a panic", nil, func(*Report) error { panic(errors.New("broken map")) },
+			"UNKNOWN; UNKNOWN panic: broken map: this is a defect of the check, please report it"},
 		{"a panic side by side", nil, func(*Report) error {
 			return Go(context.Background(), func(context.Context) error { panic("inner") }, func(context.Context) error { return nil })
 		}, "UNKNOWN; UNKNOWN panic: inner: this is a defect of the check, please report it"},
