@@ -80,7 +80,7 @@ func (d *dumps) prepare() (target string, err error) {
 func (d *dumps) list(ctx context.Context, at moment) (*listing, error) {
 	// All of the time there is: what takes long is a large file, no peer that
 	// hangs.
-	ctx, cancel := check.Step(ctx, time.Hour)
+	ctx, cancel := check.Step(ctx, 24*time.Hour)
 	defer cancel()
 	l := &listing{}
 	if d.verify {
@@ -148,7 +148,7 @@ func (l *dumpLook) run(ctx context.Context, path string) error {
 	case l.set.running:
 		l.set.absent = "no other is there"
 	case l.ignored > 0:
-		l.set.absent = fmt.Sprintf("%d files, none a dump of a known format (%s): --stat-only judges by name, size and time", l.ignored, l.example)
+		l.set.absent = fmt.Sprintf("no file is a dump of a known format (%s is none): --stat-only judges by name, size and time", l.example)
 	default:
 		l.set.absent = "no file is there"
 	}

@@ -22,7 +22,7 @@ const (
 	// pgBackRestLimit is how long pgbackrest info may take. A local
 	// repository takes 10 ms, an object store some seconds.
 	pgBackRestLimit = 20 * time.Second
-	maxList         = 16 << 20 // bytes of JSON
+	maxList         = 4 << 20 // bytes of JSON; a backup takes 500
 )
 
 // pgBackRest asks pgbackrest info, or reads what it said to somebody else.
@@ -71,6 +71,9 @@ func (p *pgBackRest) prepare() (target string, err error) {
 	}
 	if p.repo < 0 {
 		return "", fmt.Errorf("--repo %d: keys of repositories begin at 1", p.repo)
+	}
+	if p.jsonFile != "" && (p.config != "" || p.tool != defaultPgBackRest) {
+		return "", errors.New("--json-file is read in place of running pgbackrest: leave out --config and --pgbackrest-path")
 	}
 	for i, stanza := range p.stanzas {
 		if stanza == "" || slices.Contains(p.stanzas[:i], stanza) {
@@ -167,7 +170,7 @@ func toolFault(err error) error {
 	switch {
 	case strings.Contains(exit.Stderr, deniedText):
 		sorted.Reason = check.Permission
-		sorted.Err = fmt.Errorf("%w%s", fault.Err, grantIn(exit.Stderr))
+		sorted.Err = fmt.Errorf("permission denied%s: %w", grantIn(exit.Stderr), fault.Err)
 	case slices.Contains(configExits, exit.Code):
 		sorted.Reason = check.Config
 	}
@@ -181,7 +184,8 @@ func (p *pgBackRest) refusal(stage, peer, message string) error {
 		return check.Faultf(check.Data, stage, peer, "%s", message)
 	}
 	if p.jsonFile != "" {
-		return check.Faultf(check.Permission, stage, peer, "%s (of the user who wrote the file)", message)
+		return check.Faultf(check.Permission, stage, peer, "the user who wrote it may not look: %s", message)
 	}
-	return check.Faultf(check.Permission, stage, peer, "%s%s", message, grantIn(message))
+	// What to grant first: messages of pgBackRest can be longer than a line.
+	return check.Faultf(check.Permission, stage, peer, "permission denied%s: %s", grantIn(message), message)
 }
