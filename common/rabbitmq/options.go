@@ -54,10 +54,14 @@ func (o *Options) Validate() error {
 		return errors.New("no user: give --user and --password-file, of a user with the tag monitoring (-h shows how to make one)")
 	case !o.password.Given():
 		return errors.New("no password: give --password-file, the environment variable RABBITMQ_PASSWORD or --extra-opts")
-	case !o.https && *o.tls != (dial.TLS{}):
+	case !o.https && o.tlsGiven():
 		return errors.New("--ca-file, --tls-server-name, --client-cert-file, --client-key-file and --insecure need --tls")
 	}
 	return nil
+}
+
+func (o *Options) tlsGiven() bool {
+	return o.tls.CAFile != "" || o.tls.ServerName != "" || o.tls.CertFile != "" || o.tls.KeyFile != "" || o.tls.Insecure
 }
 
 // Target names what is looked at: the host, and the vhost where it is not the

@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,7 +34,7 @@ func (s *Selection) Validate() error {
 		}
 	}
 	if slices.Contains(s.include, "") || slices.Contains(s.exclude, "") {
-		return fmt.Errorf("--queue and --exclude need a name or a glob")
+		return errors.New("--queue and --exclude need a name or a glob")
 	}
 	return nil
 }

@@ -25,9 +25,9 @@ var Definition = &check.Definition{
 	Interval: time.Minute,
 	Timeout:  20 * time.Second,
 	Privileges: []string{
-		"A RabbitMQ user with the tag monitoring or management and access to the vhost that allows nothing:",
-		"rabbitmqctl add_user monitor; rabbitmqctl set_user_tags monitor monitoring; rabbitmqctl set_permissions -p / monitor '^$' '^$' '^$'",
-		"The management plugin: rabbitmq-plugins enable rabbitmq_management",
+		"a RabbitMQ user with the tag monitoring (management will do) and access to the vhost without any right in it: " +
+			"rabbitmqctl set_user_tags monitor monitoring; rabbitmqctl set_permissions -p / monitor '^$' '^$' '^$'",
+		"the management plugin on the broker: rabbitmq-plugins enable rabbitmq_management",
 	},
 	Metrics: []*check.Metric{
 		rabbitmq.Consumers, rabbitmq.Unacknowledged, rabbitmq.DeliverRate, rabbitmq.AckRate,

@@ -1,6 +1,7 @@
 package rabbitmqconsumers
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -34,7 +35,7 @@ func parseExpectations(values []string) ([]expectation, error) {
 func parseExpectation(text string) (expectation, error) {
 	at := strings.LastIndex(text, "=")
 	if at <= 0 {
-		return expectation{}, fmt.Errorf("write QUEUE=N, QUEUE=N:M or QUEUE=N:")
+		return expectation{}, errors.New("write QUEUE=N, QUEUE=N:M or QUEUE=N: for no upper bound")
 	}
 	e := expectation{queue: text[:at]}
 	least, most, colon := strings.Cut(text[at+1:], ":")

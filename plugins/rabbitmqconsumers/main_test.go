@@ -49,22 +49,3 @@ func run(t *testing.T, args ...string) plugin.Document {
 	}
 	return d
 }
-
-// value finds a value by its key and queue.
-func value(d plugin.Document, key, queue string) (float64, bool) {
-	for _, v := range d.Values {
-		if v.Key == key && v.Labels["queue"] == queue && v.Value != nil {
-			return *v.Value, true
-		}
-	}
-	return 0, false
-}
-
-func found(d plugin.Document, key string) bool {
-	for _, r := range d.Rows {
-		if r.Kind == "finding" && r.Key == key {
-			return true
-		}
-	}
-	return false
-}

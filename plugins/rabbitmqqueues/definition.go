@@ -25,9 +25,9 @@ var Definition = &check.Definition{
 	Interval: time.Minute,
 	Timeout:  20 * time.Second,
 	Privileges: []string{
-		"A RabbitMQ user with the tag monitoring or management and access to the vhost that allows nothing:",
-		"rabbitmqctl add_user monitor; rabbitmqctl set_user_tags monitor monitoring; rabbitmqctl set_permissions -p / monitor '^$' '^$' '^$'",
-		"The management plugin: rabbitmq-plugins enable rabbitmq_management",
+		"a RabbitMQ user with the tag monitoring (management will do) and access to the vhost without any right in it: " +
+			"rabbitmqctl set_user_tags monitor monitoring; rabbitmqctl set_permissions -p / monitor '^$' '^$' '^$'",
+		"the management plugin on the broker: rabbitmq-plugins enable rabbitmq_management",
 	},
 	Metrics: []*check.Metric{
 		messages, ready, rabbitmq.Unacknowledged, rabbitmq.Consumers,
@@ -80,7 +80,7 @@ var (
 	}
 	withoutConsumer = &check.Finding{
 		Key: "without_consumer", State: check.Critical, Labels: []string{"queue"},
-		Help: "Messages wait in the queue and nobody consumes from it; --allow-unconsumed names queues where that is meant.",
+		Help: "Messages wait in the queue, nobody holds any and nobody consumes from it; --allow-unconsumed names queues where that is meant.",
 	}
 	missingQueue = &check.Finding{
 		Key: "missing_queue", State: check.Critical, Labels: []string{"queue"},

@@ -55,10 +55,12 @@ func (v *view) unexplained() []rabbitmq.Queue {
 }
 
 // consumerDue reports whether there should be a consumer for what is in the
-// queue. An exclusive queue has its connection, which may fetch messages
-// without consuming; a stream keeps its messages.
+// queue and no sign of one. Who holds messages is one, whatever the statistics
+// say, which learn of a new worker seconds later. An exclusive queue has its
+// connection, which may fetch messages without consuming; a stream keeps its
+// messages.
 func (v *view) consumerDue(q *rabbitmq.Queue) bool {
-	return q.Messages.Above(0) && !q.Exclusive && !q.Stream() && !q.Down() && !rabbitmq.MatchesAny(v.unwatched, q.Name)
+	return q.Messages.Above(0) && !q.Unacknowledged.Above(0) && !q.Exclusive && !q.Stream() && !q.Down() && !rabbitmq.MatchesAny(v.unwatched, q.Name)
 }
 
 // dropGone drops the queues that gave no totals because they are no more.

@@ -83,6 +83,8 @@ func TestVerdicts(t *testing.T) {
 			check.Critical, "notify_tornado_port_9801: messages 60 (above 50)", "", ""},
 		{"no consumer", nil, view{live: true, queues: []rabbitmq.Queue{classic("a", 3, 0, 0)}},
 			check.Critical, "a: 3 messages and no consumer", "without_consumer", ""},
+		{"a new worker, unknown to the statistics", nil, view{live: true, queues: []rabbitmq.Queue{classic("a", 29, 10, 0), with(classic("b", 29, 10, 0), noStats)}},
+			check.OK, "2 queues, 78 messages", "", "without_consumer"},
 		{"no consumer meant", []string{"--allow-unconsumed", "*.dead"}, view{live: true, queues: []rabbitmq.Queue{classic("mail.dead", 3, 0, 0)}},
 			check.OK, "1 queue, 3 messages, deepest mail.dead 3", "", ""},
 		{"an exclusive queue has its connection", nil, view{live: true, queues: []rabbitmq.Queue{with(classic("reply", 3, 0, 0), exclusive)}},
