@@ -43,7 +43,7 @@ func TestBroker(t *testing.T) {
 	broker := bed.RabbitMQ(testbed.RabbitMQOptions{
 		Vhosts: []string{"empty", "many"},
 		Queues: []testbed.Queue{{Name: "email_senders"}, {Name: "user_activity"}, {Name: "log", Type: "stream"}},
-		Config: []string{"collect_statistics_interval = 1000"},
+		Config: fastStatistics(),
 	})
 	args := as(t, broker, testbed.UserMonitor)
 	look := func(more ...string) plugin.Document { return run(t, append(args, more...)...) }

@@ -15,7 +15,7 @@ func TestParity(t *testing.T) {
 	bed := testbed.New(t)
 	broker := bed.RabbitMQ(testbed.RabbitMQOptions{
 		Queues: []testbed.Queue{{Name: "email_senders"}},
-		Config: []string{"collect_statistics_interval = 1000"},
+		Config: fastStatistics(),
 	})
 	worker := broker.Consume(queue1("email_senders"), 10, 0)
 	parity.Run(t, parity.Case{

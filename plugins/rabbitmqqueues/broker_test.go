@@ -42,7 +42,7 @@ func TestBroker(t *testing.T) {
 		Vhosts: []string{"other", "empty", "many"},
 		Queues: []testbed.Queue{{Name: "email_senders"}, {Name: "user_activity"}, {Name: "qq", Type: "quorum"}, {Name: "log", Type: "stream"},
 			{Vhost: "other", Name: "email_senders"}},
-		Config: []string{"collect_statistics_interval = 1000"},
+		Config: fastStatistics(),
 	})
 	args := as(t, broker, testbed.UserMonitor)
 	look := func(more ...string) plugin.Document { return run(t, append(args, more...)...) }

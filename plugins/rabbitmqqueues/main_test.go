@@ -79,3 +79,14 @@ func freePort(t *testing.T) int {
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port
 }
+
+// fastStatistics makes the broker collect its statistics every second instead
+// of every five, for fast tests.
+func fastStatistics() []string {
+	return []string{
+		"collect_statistics_interval = 1000",
+		"management.sample_retention_policies.global.minute = 1",
+		"management.sample_retention_policies.basic.minute = 1",
+		"management.sample_retention_policies.detailed.minute = 1",
+	}
+}

@@ -15,7 +15,7 @@ func TestParity(t *testing.T) {
 	bed := testbed.New(t)
 	broker := bed.RabbitMQ(testbed.RabbitMQOptions{
 		Queues: []testbed.Queue{{Name: "email_senders"}, {Name: "user_activity"}},
-		Config: []string{"collect_statistics_interval = 1000"},
+		Config: fastStatistics(),
 	})
 	parity.Run(t, parity.Case{
 		Definition: Definition,
