@@ -19,7 +19,7 @@ import (
 
 // clientOf makes a client for a stand-in that answers what a real broker
 // cannot be made to answer at will; the real one is in the checks' tests.
-func clientOf(t *testing.T, answer http.HandlerFunc) *Client {
+func clientOf(t *testing.T, answer http.HandlerFunc, args ...string) *Client {
 	t.Helper()
 	server := httptest.NewServer(answer)
 	t.Cleanup(server.Close)
@@ -33,7 +33,7 @@ func clientOf(t *testing.T, answer http.HandlerFunc) *Client {
 	}
 	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
 	o := Flags(fs)
-	if err := fs.Parse([]string{"-H", host, "-p", port, "-u", "monitor", "--password-file", secret}); err != nil {
+	if err := fs.Parse(append(args, "-H", host, "-p", port, "-u", "monitor", "--password-file", secret)); err != nil {
 		t.Fatal(err)
 	}
 	if err := o.Validate(); err != nil {
@@ -88,6 +88,28 @@ func TestRefusals(t *testing.T) {
 		}
 		if err != nil && strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: the error shows the password: %v", c.name, err)
+		}
+	}
+}
+
+func TestPaths(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "/api/queues/%2F"},
+		{[]string{"--vhost", "shop"}, "/api/queues/shop"},
+		{[]string{"--vhost", "a b/c?d"}, "/api/queues/a%20b%2Fc%3Fd"},
+		{[]string{"--path-prefix", "/rabbit/"}, "/rabbit/api/queues/%2F"},
+	} {
+		client := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.EscapedPath() != c.want || r.URL.Query().Get("page_size") != "500" {
+				t.Errorf("%q asks for %s; want %s, in pages of 500", c.args, r.URL, c.want)
+			}
+			fmt.Fprint(w, pageOf(1, 1, 1, "a"))
+		}, c.args...)
+		if _, err := client.Statistics(context.Background()); err != nil {
+			t.Errorf("%q: %v", c.args, err)
 		}
 	}
 }
