@@ -49,8 +49,9 @@ type set struct {
 	absent  string   // why there is no good one, where there is none
 	wrong   []string // what the tool says is wrong with the repository
 	// faults are why it cannot be said which backup is the newest good one.
-	faults  []error
-	running bool // one is being made
+	faults     []error
+	running    bool   // one is being made
+	unfinished string // the name under which, where it would replace the last
 }
 
 // backup is one finished backup.

@@ -55,6 +55,10 @@ var (
 		Key: "bad_backup", State: check.Critical, Labels: []string{label},
 		Help: "the newest backup ended with errors or is incomplete",
 	}
+	onlyUnfinished = &check.Finding{
+		Key: "only_unfinished", State: check.Critical, Labels: []string{label},
+		Help: "the only dump there is still being written, because each one replaces the last",
+	}
 	badRepository = &check.Finding{
 		Key: "bad_repository", State: check.Critical, Labels: []string{label},
 		Help: "the backup tool says that its repository is not in order",
@@ -82,6 +86,6 @@ var Definition = &check.Definition{
 		"Dumps: read them, because a dump that was cut off is known by its contents; with --stat-only only their directory.",
 	},
 	Metrics:  []*check.Metric{completed, fullCompleted, relativeSize, count, size, duration, listed},
-	Findings: []*check.Finding{noBackup, badBackup, badRepository},
+	Findings: []*check.Finding{noBackup, badBackup, onlyUnfinished, badRepository},
 	New:      func(fs *pflag.FlagSet) check.Check { return newBackup(fs) },
 }

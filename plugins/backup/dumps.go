@@ -145,8 +145,6 @@ func (l *dumpLook) run(ctx context.Context, path string) error {
 	}
 	switch {
 	case l.set.absent != "":
-	case l.set.running:
-		l.set.absent = "no other is there"
 	case l.ignored > 0:
 		l.set.absent = fmt.Sprintf("no file is a dump of a known format (%s is none): --stat-only judges by name, size and time", l.example)
 	default:
@@ -175,7 +173,7 @@ func (l *dumpLook) candidate(ctx context.Context, c candidate) error {
 		return nil
 	case (result.Problem != "" || !result.Proven) && !settled:
 		l.note("%s is still being written", c.name)
-		l.set.running = true
+		l.set.running, l.set.unfinished = true, c.name
 		return nil
 	}
 	l.set.backups = append(l.set.backups, backup{

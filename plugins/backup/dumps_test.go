@@ -160,7 +160,7 @@ func TestDumps(t *testing.T) {
 			p.file("zulip-21.sql", nil, time.Minute)
 		}, "", nil, "BACKUP OK: PLACE: last backup 24 h ago (plain, 12.5 KiB), 1 backup, another is being made", "zulip-21.sql is still being written"},
 		{"only one, being written", func(p *place) { p.file("zulip.sql", plain[:4000], time.Minute) }, "", nil,
-			"BACKUP CRITICAL: PLACE: no backup: no other is there, one is being made", ""},
+			"BACKUP CRITICAL: PLACE: no backup: zulip.sql is still being written and no other is there", ""},
 		{"settled sooner", func(p *place) { p.file("zulip.sql", plain[:4000], time.Minute) }, "", []string{"--settle=30s"},
 			"BACKUP CRITICAL: PLACE: no good backup: zulip.sql ended 2026-11-21 11:59 UTC: it ends early: no \"PostgreSQL database dump complete\" at its end", ""},
 		{"finished just now", func(p *place) { p.file("zulip.sql", plain, time.Second) }, "", nil,
@@ -184,7 +184,7 @@ func TestDumps(t *testing.T) {
 		{"empty, by stat", func(p *place) { p.file("zulip.sql.gpg", nil, hour) }, "", []string{"--stat-only"},
 			"BACKUP CRITICAL: PLACE: no good backup: zulip.sql.gpg ended 2026-11-21 11:00 UTC: it is empty", ""},
 		{"just written, by stat", func(p *place) { p.file("zulip.sql.gpg", []byte("x"), time.Minute) }, "", []string{"--stat-only"},
-			"BACKUP CRITICAL: PLACE: no backup: no other is there, one is being made", ""},
+			"BACKUP CRITICAL: PLACE: no backup: zulip.sql.gpg is still being written and no other is there", ""},
 		{"future", func(p *place) { p.file("zulip.sql", plain, -3*hour) }, "", nil,
 			"BACKUP UNKNOWN: PLACE: last good backup's age: 2026-11-21T15:00:00Z lies 3 h in the future", ""},
 		{"future, cut off", func(p *place) { p.file("zulip.sql", plain[:5000], -3*hour) }, "", nil,

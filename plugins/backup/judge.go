@@ -125,6 +125,8 @@ func (s *standing) find(r *check.Report) {
 		r.Find(badBackup, fmt.Sprintf("%s: %s: %s; the last good one is %s", s.name, s.newest, s.newest.problem, s.last), s.name)
 	case bad:
 		r.Find(noBackup, fmt.Sprintf("%s: no good backup: %s: %s", s.name, s.newest, s.newest.problem), s.name)
+	case s.last == nil && s.unfinished != "":
+		r.Find(onlyUnfinished, fmt.Sprintf("%s: no backup: %s is still being written and no other is there", s.name, s.unfinished), s.name)
 	case s.last == nil && len(s.wrong) == 0:
 		making := ""
 		if s.running {
