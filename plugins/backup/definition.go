@@ -75,7 +75,7 @@ var Definition = &check.Definition{
 		"check_backup --stanza main",
 		"check_backup --path '/var/backups/zulip/*.sql.gz' -w 25h -c 49h",
 		"check_backup --path /var/backups/postgresql --verify -t 10m",
-		"check_backup --json-file /var/lib/belfry/pgbackrest.json --stanza main -w listed=30min",
+		"check_backup --json-file /var/lib/belfry-postgres/pgbackrest.json --stanza main -w listed=30min",
 	},
 	Peer:     "command",
 	Interval: 5 * time.Minute,

@@ -118,11 +118,17 @@ func TestFaultsOfFiles(t *testing.T) {
 		}
 	}
 	write("closed/zulip.sql", plain, 0o644)
-	if err := os.Chmod(filepath.Join(dir, "closed"), 0o700); err != nil {
+	closed := filepath.Join(dir, "closed")
+	if err := os.Chmod(closed, 0); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := os.Chmod(closed, 0o700); err != nil { // so that it can be removed
+			t.Error(err)
+		}
+	})
 	write("fine/older.sql", plain, 0o644)
-	write("fine/zulip.sql", plain, 0o600)
+	write("fine/zulip.sql", plain, 0)
 	if err := os.Chtimes(filepath.Join(dir, "fine/older.sql"), time.Time{}, time.Now().Add(-24*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
@@ -132,10 +138,10 @@ func TestFaultsOfFiles(t *testing.T) {
 	critical := func(text string) faults.Want { return faults.Want{State: check.Critical, Text: text} }
 	lone := func(t *testing.T) { asNobody(t) }
 	faults.Table(t, Definition, faults.Files(), []faults.Row{
-		{Name: "unreadable", Args: []string{"--path", write("unreadable.sql", plain, 0o600)}, Before: lone,
+		{Name: "unreadable", Args: []string{"--path", write("unreadable.sql", plain, 0)}, Before: lone,
 			Want: unknown(check.Permission, "permission denied (user ")},
-		{Name: "unreadable directory", Args: []string{"--path", dir + "/closed"}, Before: lone, Want: unknown(check.Permission, "permission denied (user ")},
-		{Name: "unreadable, by pattern", Args: []string{"--path", dir + "/closed/*.sql"}, Before: lone, Want: unknown(check.Permission, "permission denied (user ")},
+		{Name: "unreadable directory", Args: []string{"--path", closed}, Before: lone, Want: unknown(check.Permission, "permission denied (user ")},
+		{Name: "unreadable, by pattern", Args: []string{"--path", closed + "/*.sql"}, Before: lone, Want: unknown(check.Permission, "permission denied (user ")},
 		{Name: "unreadable is the newest", Args: []string{"--path", dir + "/fine"}, Before: lone, Want: unknown(check.Permission, "read "+dir+"/fine/zulip.sql: permission denied")},
 		{Name: "unreadable, by stat", Args: []string{"--path", dir + "/fine", "--stat-only"}, Before: lone, Want: faults.Want{State: check.OK, Text: "last backup 60 min"}},
 		{Name: "vanishing", Args: []string{"--path", dir + "/gone.*"}, Want: critical("no backup: no file is there")},
@@ -144,7 +150,7 @@ func TestFaultsOfFiles(t *testing.T) {
 		{Name: "empty", Args: []string{"--path", write("empty.sql", "", 0o644)}, Want: critical("empty.sql ended ")},
 		{Name: "huge", Args: []string{"--path", huge}, Want: faults.Want{State: check.OK, Text: "(plain, 1 TiB)"}},
 
-		{Name: "list unreadable", Args: []string{"--json-file", write("unreadable.json", fresh(t), 0o600)}, Before: lone,
+		{Name: "list unreadable", Args: []string{"--json-file", write("unreadable.json", fresh(t), 0)}, Before: lone,
 			Want: unknown(check.Permission, "permission denied (user ")},
 		{Name: "list vanished", Args: []string{"--json-file", dir + "/gone.json"}, Want: unknown(check.Config, "no such file")},
 		{Name: "list is a FIFO", Args: []string{"--json-file", fifo}, Want: unknown(check.Config, "FIFO")},
