@@ -166,7 +166,7 @@ func (f *FS) program(pid int) string {
 // PSS returns the proportional set size of a process in bytes: its own pages
 // and its share of those it shares. Only the process's user and root may read
 // it (fault reason permission); the kernel walks the whole process for it,
-// about a millisecond for each 100 MB. A process that has ended is
+// about 1.5 ms for each 100 MB. A process that has ended is
 // fs.ErrNotExist.
 func (f *FS) PSS(pid int) (uint64, error) {
 	defer f.reading.Store(0)

@@ -89,18 +89,16 @@ func (f *FS) read(pid int, name string) ([]byte, error) {
 		return nil, err
 	}
 	defer syscall.Close(fd)
-	n := 0
-	for n < len(f.buf) {
-		got, err := retry(func() (int, error) { return syscall.Read(fd, f.buf[n:]) })
-		switch {
-		case err != nil:
-			return nil, err
-		case got == 0:
-			return f.buf[:n], nil
-		}
-		n += got
+	n, err := retry(func() (int, error) { return syscall.Read(fd, f.buf) })
+	switch {
+	case err != nil:
+		return nil, err
+	case n == len(f.buf):
+		return f.buf, errTooLong
 	}
-	return f.buf, errTooLong
+	// The kernel makes each of these files in one go, so a read that leaves
+	// room has come to the end; a second one to see it would cost a third more.
+	return f.buf[:n], nil
 }
 
 // retry repeats a system call that a signal has interrupted.

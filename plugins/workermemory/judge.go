@@ -35,9 +35,7 @@ func observeWorkers(r *check.Report, list []worker, memory procs.Memory) {
 	r.Observe(totalRSS, float64(sum.rss))
 	r.Observe(totalSwap, float64(sum.swap))
 	r.Observe(machineShare, float64(sum.rss)/float64(memory.Total))
-	if len(list) > 0 {
-		r.Summarize("%s", summary(list, sum, memory))
-	}
+	r.Summarize("%s", summary(list, sum, memory))
 }
 
 // describe is what an operator needs to find the process.
@@ -50,6 +48,9 @@ func describe(w worker) string {
 }
 
 func summary(list []worker, sum sums, memory procs.Memory) string {
+	if len(list) == 0 {
+		return "no worker runs"
+	}
 	most := largest(list)
 	share := check.Ratio.Format(round(float64(sum.rss)/float64(memory.Total), 3))
 	if len(list) == 1 {

@@ -30,6 +30,7 @@ func (c *workerMemory) Run(ctx context.Context, r *check.Report) error {
 		memory = kept{}
 	}
 	var list []worker
+	r.Summarize("no OOM kill is known of") // where the workers are skipped
 	r.Part(ctx, partWorkers, func(ctx context.Context) (err error) {
 		list, err = c.lookAtWorkers(ctx, proc, r, &memory)
 		return err

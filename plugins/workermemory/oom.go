@@ -75,7 +75,7 @@ func (l *killLog) advance(now time.Time, boot string, count uint64, window time.
 // killText words the finding. Workers that started within the time of the
 // kills are the likely victims.
 func killText(k recentKills, now time.Time, list []worker) string {
-	ago := now.Sub(k.since)
+	ago := max(now.Sub(k.since), time.Second)
 	processes := "a process"
 	if k.count != 1 {
 		processes = fmt.Sprintf("%d processes", k.count)

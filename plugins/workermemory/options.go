@@ -70,7 +70,7 @@ func compile(option, text string) (*regexp.Regexp, error) {
 	}
 	re, err := regexp.Compile(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s %q: %w (RE2 syntax; a plain text needs \\ before each of .*+?()[]{}^$|)", option, text, err)
+		return nil, fmt.Errorf("%s %q: %w (RE2 syntax; a backslash takes the character behind it as it is)", option, text, err)
 	}
 	return re, nil
 }

@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/belfry-monitoring/belfry/common/plugin"
 	"github.com/belfry-monitoring/belfry/common/procs/proctest"
 	"github.com/belfry-monitoring/belfry/testbed"
+	"github.com/belfry-monitoring/belfry/testbed/lookat"
 )
 
 const command = "./plugins/workermemory/check_worker_memory"
@@ -25,14 +25,14 @@ const command = "./plugins/workermemory/check_worker_memory"
 func ours() string { return fmt.Sprintf("--parent=%d", os.Getpid()) }
 
 // lookAsNobody runs the binary as a user who may do nothing.
-func lookAsNobody(t *testing.T, binary string, args ...string) (plugin.Document, testbed.Result) {
+func lookAsNobody(t *testing.T, binary string, args ...string) lookat.Document {
 	t.Helper()
 	result := testbed.RunAs(t, "nobody", append([]string{binary, "--output", "json"}, args...), nil)
-	var d plugin.Document
-	if err := json.Unmarshal([]byte(result.Stdout), &d); err != nil {
+	d := lookat.Document{Exit: result.Exit}
+	if err := json.Unmarshal([]byte(result.Stdout), &d.Document); err != nil {
 		t.Fatalf("check_worker_memory %q: %v in %q, stderr %q", args, err, result.Stdout, result.Stderr)
 	}
-	return d, result
+	return d
 }
 
 // TestRealWorkers looks, as nobody, at real processes of another user where
@@ -45,28 +45,28 @@ func TestRealWorkers(t *testing.T) {
 	second := bed.Worker(testbed.WorkerOptions{Name: "second", Argv: testbed.ZulipWorker("email_senders"), MiB: 20, Account: "daemon"})
 	shard := bed.Worker(testbed.WorkerOptions{Name: "shard", Argv: append(testbed.ZulipWorker("user_activity"), "--worker_num", "2"), MiB: 5, Account: "daemon"})
 
-	d, result := lookAsNobody(t, binary, ours(), "--expect", "4")
-	if result.Exit != 0 || !strings.HasPrefix(d.Text, "4 workers hold ") || !strings.Contains(d.Text, "the largest is embed_links with 12") {
-		t.Errorf("exit %d, %s; want 0 and four workers", result.Exit, d.Text)
+	d := lookAsNobody(t, binary, ours(), "--expect", "4")
+	if d.Exit != 0 || !strings.HasPrefix(d.Text, "4 workers hold ") || !strings.Contains(d.Text, "the largest is embed_links with 12") {
+		t.Errorf("exit %d, %s; want 0 and four workers", d.Exit, d.Text)
 	}
 	for worker, mib := range map[string]float64{"embed_links": 120, "email_senders": 40, "email_senders#2": 20, "user_activity_shard2": 5} {
-		v, ok := value(d, "rss", worker)
-		if !ok || *v.Value < mib*(1<<20) || *v.Value > (mib+12)*(1<<20) {
-			t.Errorf("rss of %s = %v, %t; want %v MiB and a little", worker, v.Value, ok, mib)
+		v, ok := d.Value("rss", worker)
+		if !ok || v < mib*(1<<20) || v > (mib+12)*(1<<20) {
+			t.Errorf("rss of %s = %v, %t; want %v MiB and a little", worker, v, ok, mib)
 		}
 	}
-	_, permitted := value(d, "pss", "embed_links")
+	_, permitted := d.Value("pss", "embed_links")
 	notes := strings.Join(d.Notes, "\n")
 	if refused := os.Geteuid() == 0; permitted == refused || strings.Contains(notes, "PSS is not known") != refused {
 		t.Errorf("PSS there %t, notes %q; want it only of our own user's processes, and said so otherwise", permitted, notes)
 	}
-	if d, _ := lookAsNobody(t, binary, ours(), "-c", "100MB"); d.State != "CRITICAL" || !strings.HasPrefix(d.Text, "embed_links: resident memory 12") {
+	if d := lookAsNobody(t, binary, ours(), "-c", "100MB"); d.State != "CRITICAL" || !strings.HasPrefix(d.Text, "embed_links: resident memory 12") {
 		t.Errorf("above a limit: %s %s; want CRITICAL of embed_links", d.State, d.Text)
 	}
 
 	second.Kill()
 	shard.Stop()
-	if d, _ := lookAsNobody(t, binary, ours(), "--expect", "4"); d.State != "CRITICAL" || !strings.HasPrefix(d.Text, "running workers 2 (below 4)") {
+	if d := lookAsNobody(t, binary, ours(), "--expect", "4"); d.State != "CRITICAL" || !strings.HasPrefix(d.Text, "running workers 2 (below 4)") {
 		t.Errorf("two workers ended: %s %s; want CRITICAL, two running", d.State, d.Text)
 	}
 }
@@ -143,8 +143,8 @@ func TestWorkersComeAndGo(t *testing.T) {
 			return
 		default:
 		}
-		d := look(t, nil, "--pattern", "queue_name=race_", "--label-regex", `queue_name=(\w+)`, "--severity", "oom_kill=ok")
-		if _, there := value(d, "rss", "race_steady"); d.State != "OK" || !there {
+		d := lookat.Args(t, Definition, "--pattern", "queue_name=race_", "--label-regex", `queue_name=(\w+)`, "--severity", "oom_kill=ok")
+		if _, there := d.Value("rss", "race_steady"); d.State != "OK" || !there {
 			t.Fatalf("look %d: %s %s; want OK with the worker %d among them", looks, d.State, d.Text, steady.PID())
 		}
 		for _, v := range d.Values {
@@ -174,9 +174,9 @@ func TestUnreadableProcesses(t *testing.T) {
 	if err := proctest.Lay(root, "hidepid-noaccess"); err != nil {
 		t.Fatal(err)
 	}
-	d, result := lookAsNobody(t, bed.Build(command), "--proc", root)
-	if result.Exit != 3 || d.Reason != "permission" || !strings.Contains(d.Text, "the command lines of 5 of 7 processes are refused (/proc has hidepid=noaccess,gid=33)") {
-		t.Errorf("exit %d, reason %q, %s; want 3, permission, five of seven", result.Exit, d.Reason, d.Text)
+	d := lookAsNobody(t, bed.Build(command), "--proc", root)
+	if d.Exit != 3 || d.Reason != "permission" || !strings.Contains(d.Text, "the command lines of 5 of 7 processes are refused (/proc has hidepid=noaccess,gid=33)") {
+		t.Errorf("exit %d, reason %q, %s; want 3, permission, five of seven", d.Exit, d.Reason, d.Text)
 	}
 }
 
@@ -201,14 +201,14 @@ func TestHidepid(t *testing.T) {
 				t.Errorf("unmount %s: %v", root, err)
 			}
 		}()
-		d, result := lookAsNobody(t, binary, "--proc", root, "--user", "daemon")
-		if result.Exit != 3 || d.Reason != "permission" || !strings.Contains(d.Text, "hidepid=") || !strings.Contains(d.Text, "run in group 1") {
-			t.Errorf("hidepid=%s: exit %d, reason %q, %s; want 3, permission and the mount's options", option, result.Exit, d.Reason, d.Text)
+		d := lookAsNobody(t, binary, "--proc", root, "--user", "daemon")
+		if d.Exit != 3 || d.Reason != "permission" || !strings.Contains(d.Text, "hidepid=") || !strings.Contains(d.Text, "run in group 1") {
+			t.Errorf("hidepid=%s: exit %d, reason %q, %s; want 3, permission and the mount's options", option, d.Exit, d.Reason, d.Text)
 		}
 		// All of its own processes are seen by every user.
-		d, result = lookAsNobody(t, binary, "--proc", root, "--user", "nobody", "--pattern", "belfry-hidden-worker")
-		if result.Exit != 2 || !strings.Contains(d.Text, "no worker runs") {
-			t.Errorf("hidepid=%s, own user: exit %d, %s; want 2, none", option, result.Exit, d.Text)
+		d = lookAsNobody(t, binary, "--proc", root, "--user", "nobody", "--pattern", "belfry-hidden-worker")
+		if d.Exit != 2 || !strings.Contains(d.Text, "no worker runs") {
+			t.Errorf("hidepid=%s, own user: exit %d, %s; want 2, none", option, d.Exit, d.Text)
 		}
 		asWorker := testbed.RunAs(t, "daemon", []string{binary, "--proc", root, "--user", "daemon", "--pattern", "queue_name=email_senders", "-v"}, nil)
 		if asWorker.Exit != 0 || !strings.Contains(asWorker.Stdout, "manage.py: resident memory 1") {

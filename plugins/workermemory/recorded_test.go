@@ -2,7 +2,6 @@ package workermemory
 
 import (
 	"context"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,8 +9,8 @@ import (
 	"time"
 
 	"github.com/belfry-monitoring/belfry/common/check"
-	"github.com/belfry-monitoring/belfry/common/plugin"
 	"github.com/belfry-monitoring/belfry/common/procs/proctest"
+	"github.com/belfry-monitoring/belfry/testbed/lookat"
 )
 
 // lay makes the recorded tree and changes files in it.
@@ -46,32 +45,6 @@ func change(t *testing.T, path, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// look runs the plugin in this process.
-func look(t *testing.T, env map[string]string, args ...string) plugin.Document {
-	t.Helper()
-	var out strings.Builder
-	p := &plugin.Plugin{
-		Definition: Definition, Name: Definition.Plugin(), Args: append(args, "--output", "json"), Stdout: &out,
-		Env: func(name string) (string, bool) { v, ok := env[name]; return v, ok },
-	}
-	p.Run(t.Context())
-	var d plugin.Document
-	if err := json.Unmarshal([]byte(out.String()), &d); err != nil {
-		t.Fatalf("check_worker_memory %q: %v in %q", args, err, out.String())
-	}
-	return d
-}
-
-// value finds an observed value; NaN-like absence is ok false.
-func value(d plugin.Document, key, worker string) (v plugin.DocumentValue, ok bool) {
-	for _, v := range d.Values {
-		if v.Key == key && v.Labels["worker"] == worker {
-			return v, true
-		}
-	}
-	return plugin.DocumentValue{}, false
 }
 
 func TestRecorded(t *testing.T) {
@@ -142,7 +115,7 @@ func TestRecorded(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			d := look(t, nil, append([]string{"--proc", lay(t, tt.tree, tt.changes)}, tt.args...)...)
+			d := lookat.Args(t, Definition, append([]string{"--proc", lay(t, tt.tree, tt.changes)}, tt.args...)...)
 			if d.State != tt.state.String() || d.Reason != string(tt.reason) || !strings.Contains(d.Text, tt.text) ||
 				tt.absent != "" && strings.Contains(d.Text, tt.absent) {
 				t.Errorf("%s, reason %q: %s\nwant %s, reason %q, with %q and without %q", d.State, d.Reason, d.Text, tt.state, tt.reason, tt.text, tt.absent)
@@ -151,38 +124,48 @@ func TestRecorded(t *testing.T) {
 	}
 }
 
+// limits returns those that judged the memory of a worker.
+func limits(d lookat.Document, worker string) (warning, critical string) {
+	for _, v := range d.Values {
+		if v.Key == rss.Key && v.Labels["worker"] == worker {
+			return v.Warning, v.Critical
+		}
+	}
+	return "", ""
+}
+
 func TestRecordedValues(t *testing.T) {
 	t.Parallel()
-	d := look(t, nil, "--proc", lay(t, "multiprocess", nil))
+	d := lookat.Args(t, Definition, "--proc", lay(t, "multiprocess", nil))
 	for _, worker := range strings.Fields("deferred_email_senders deferred_work digest_emails email_mirror email_senders embed_links embedded_bots " +
 		"missedmessage_emails missedmessage_mobile_notifications_shard1 missedmessage_mobile_notifications_shard2 outgoing_webhooks thumbnail " +
 		"user_activity_interval user_activity_shard1 user_activity_shard2") {
-		r, ok := value(d, "rss", worker)
-		p, permitted := value(d, "pss", worker)
-		if !ok || !permitted || *r.Value < 60<<20 || *p.Value < 60<<20 || *p.Value > *r.Value {
-			t.Errorf("rss of %s = %v, %t, pss %v, %t; want 60 MiB and more, PSS no more than RSS", worker, r.Value, ok, p.Value, permitted)
+		r, ok := d.Value("rss", worker)
+		p, permitted := d.Value("pss", worker)
+		if !ok || !permitted || r < 60<<20 || p < 60<<20 || p > r {
+			t.Errorf("rss of %s = %v, %t, pss %v, %t; want 60 MiB and more, PSS no more than RSS", worker, r, ok, p, permitted)
 		}
-		if r.Warning != "600000000" || r.Critical != "800000000" {
-			t.Errorf("limits of %s = %s, %s; want 600 MB, 800 MB", worker, r.Warning, r.Critical)
+		if warning, critical := limits(d, worker); warning != "600000000" || critical != "800000000" {
+			t.Errorf("limits of %s = %s, %s; want 600 MB, 800 MB", worker, warning, critical)
 		}
 	}
-	if v, ok := value(d, "total_rss", ""); !ok || *v.Value < 15*60<<20 {
-		t.Errorf("total_rss = %v, %t; want the sum", v.Value, ok)
+	if v, ok := d.Value("total_rss"); !ok || v < 15*60<<20 {
+		t.Errorf("total_rss = %v, %t; want the sum", v, ok)
 	}
 
-	d = look(t, nil, "--proc", lay(t, "multithreaded", nil))
-	r, ok := value(d, "rss", threads)
-	all, _ := value(d, "total_rss", "")
-	if !ok || *all.Value < *r.Value+20<<20 {
-		t.Errorf("multi_threaded holds %v, all %v; want the reloader's memory in the sum alone", r.Value, all.Value)
+	d = lookat.Args(t, Definition, "--proc", lay(t, "multithreaded", nil))
+	r, ok := d.Value("rss", threads)
+	all, _ := d.Value("total_rss")
+	if !ok || all < r+20<<20 {
+		t.Errorf("multi_threaded holds %v, all %v; want the reloader's memory in the sum alone", r, all)
 	}
-	if r.Warning != "2000000000" || r.Critical != "2500000000" {
-		t.Errorf("limits of multi_threaded = %s, %s; want 2 GB and 2.5 GB on a large machine", r.Warning, r.Critical)
+	if warning, critical := limits(d, threads); warning != "2000000000" || critical != "2500000000" {
+		t.Errorf("limits of multi_threaded = %s, %s; want 2 GB and 2.5 GB on a large machine", warning, critical)
 	}
-	if n, _ := value(d, "workers", ""); *n.Value != 1 {
-		t.Errorf("workers = %v; want 1: the reloader is none", *n.Value)
+	if n, _ := d.Value("workers"); n != 1 {
+		t.Errorf("workers = %v; want 1: the reloader is none", n)
 	}
-	if _, ok := value(d, "pss", threads); ok {
+	if _, ok := d.Value("pss", threads); ok {
 		t.Error("pss is there although the recording's user could not read it")
 	}
 }
@@ -193,9 +176,10 @@ func TestOOMKillsOverLooks(t *testing.T) {
 	t.Parallel()
 	root := lay(t, "multiprocess", nil)
 	env := map[string]string{"BELFRY_STATE_DIR": filepath.Join(t.TempDir(), "state")}
+	looks := func(args ...string) lookat.Document { return lookat.With(t, t.Context(), Definition, args, env) }
 	again := func(name string, want check.State, text, note string) {
 		t.Helper()
-		d := look(t, env, "--proc", root)
+		d := looks("--proc", root)
 		if d.State != want.String() || !strings.Contains(d.Text, text) || !strings.Contains(strings.Join(d.Notes, "\n"), note) {
 			t.Errorf("%s: %s %s, notes %q; want %s with %q, note %q", name, d.State, d.Text, d.Notes, want, text, note)
 		}
@@ -217,14 +201,11 @@ func TestOOMKillsOverLooks(t *testing.T) {
 	change(t, filepath.Join(root, "vmstat"), "oom_kill 1\n")
 	again("what was known is known again", check.Warning, "the kernel has killed a process", "")
 
-	if d := look(t, env, "--proc", root, "--skip", "oom_kills"); d.State != "OK" {
+	if d := looks("--proc", root, "--skip", "oom_kills"); d.State != "OK" {
 		t.Errorf("--skip oom_kills: %s %s; want OK", d.State, d.Text)
 	}
-	if d := look(t, env, "--proc", root, "--severity", "oom_kill=critical"); d.State != "WARNING" {
-		// Severities are no part of what is remembered, so the kill is known here too.
-		if d.State != "CRITICAL" {
-			t.Errorf("--severity oom_kill=critical: %s %s; want CRITICAL", d.State, d.Text)
-		}
+	if d := looks("--proc", root, "--severity", "oom_kill=critical"); d.State != "CRITICAL" {
+		t.Errorf("--severity oom_kill=critical: %s %s; want CRITICAL", d.State, d.Text)
 	}
 }
 
@@ -234,12 +215,12 @@ func TestGoneWorkerIsNamed(t *testing.T) {
 	root := lay(t, "multiprocess", nil)
 	env := map[string]string{"BELFRY_STATE_DIR": filepath.Join(t.TempDir(), "state")}
 	args := []string{"--proc", root, "--expect", "15"}
-	if d := look(t, env, args...); d.State != "OK" {
+	if d := lookat.With(t, t.Context(), Definition, args, env); d.State != "OK" {
 		t.Fatalf("first look: %s %s; want OK", d.State, d.Text)
 	}
 	change(t, filepath.Join(root, "25"), "-")
 	for range 2 { // a scheduler looks again before it pages
-		if d := look(t, env, args...); d.State != "CRITICAL" || !strings.Contains(d.Text, "running workers 14 (below 15), gone since the look at ") ||
+		if d := lookat.With(t, t.Context(), Definition, args, env); d.State != "CRITICAL" || !strings.Contains(d.Text, "running workers 14 (below 15), gone since the look at ") ||
 			!strings.HasSuffix(d.Text, "UTC: email_senders") {
 			t.Errorf("%s %s; want the lost worker's name", d.State, d.Text)
 		}
