@@ -2,68 +2,54 @@ package rabbitmqqueues
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/belfry-monitoring/belfry/common/plugin"
 	"github.com/belfry-monitoring/belfry/testbed"
+	"github.com/belfry-monitoring/belfry/testbed/faults"
+	"github.com/belfry-monitoring/belfry/testbed/lookat"
+	"github.com/belfry-monitoring/belfry/testbed/rabbitmqtest"
+	"github.com/belfry-monitoring/belfry/testbed/script"
 )
 
 func queue(name string) testbed.Queue { return testbed.Queue{Name: name} }
 
-// await looks until the condition holds: statistics take a while.
-func await(t *testing.T, what string, args []string, condition func(plugin.Document) bool) plugin.Document {
-	t.Helper()
-	var last plugin.Document
-	testbed.WaitFor(t, 30*time.Second, what, func() error {
-		if last = run(t, args...); condition(last) {
-			return nil
-		}
-		return fmt.Errorf("%s: %s", last.State, last.Text)
-	})
-	return last
-}
-
-func want(t *testing.T, d plugin.Document, state, text string) {
-	t.Helper()
-	if d.State != state || !strings.HasPrefix(d.Text, text) {
-		t.Errorf("%s: %s\nwant %s: %s", d.State, d.Text, state, text)
-	}
-}
-
 // TestBroker looks at a real broker in every situation that can be had with
-// one node.
+// one node. One broker serves all, because each takes some seconds to start.
 func TestBroker(t *testing.T) {
 	t.Parallel()
-	bed := testbed.New(t)
-	broker := bed.RabbitMQ(testbed.RabbitMQOptions{
+	broker := rabbitmqtest.New(t, Definition, testbed.RabbitMQOptions{
 		Vhosts: []string{"other", "empty", "many"},
 		Queues: []testbed.Queue{{Name: "email_senders"}, {Name: "user_activity"}, {Name: "qq", Type: "quorum"}, {Name: "log", Type: "stream"},
 			{Vhost: "other", Name: "email_senders"}},
-		Config: fastStatistics(),
 	})
-	args := as(t, broker, testbed.UserMonitor)
-	look := func(more ...string) plugin.Document { return run(t, append(args, more...)...) }
+	want := rabbitmqtest.Want
+	look := func(args ...string) lookat.Document { return broker.Look(t, args...) }
 
 	t.Run("idle", func(t *testing.T) { want(t, look(), "OK", "4 queues, no message") })
-	t.Run("scripts", func(t *testing.T) { testScripts(t, broker) })
-	t.Run("unprivileged", func(t *testing.T) { testUnprivileged(t, bed, broker) })
-	t.Run("faults", func(t *testing.T) { testFaults(t, broker) })
+	t.Run("scripts", func(t *testing.T) { script.Run(t, broker.Script, nil) })
+	t.Run("unprivileged", func(t *testing.T) {
+		broker.Unprivileged(t, "RABBITMQ QUEUES OK: 4 queues, no message | queues=4 ")
+	})
+	t.Run("faults", func(t *testing.T) {
+		var table faults.Server = broker.Faults(t)
+		table.Run(t)
+		faults.Text(t, Definition, broker.As(testbed.UserMonitor))
+	})
 
 	t.Run("a stuck worker's messages are in the queue", func(t *testing.T) {
 		worker := broker.Consume(queue("email_senders"), 10, -1)
 		defer worker.Stop()
 		broker.Publish(queue("email_senders"), 40, time.Now().Add(-time.Hour))
-		d := await(t, "consumers in the statistics", args, func(d plugin.Document) bool {
-			n, _ := value(d, "consumers", "email_senders")
-			held, _ := value(d, "unacknowledged", "email_senders")
-			head, ok := value(d, "head_message", "email_senders")
+		d := broker.Await(t, "consumers in the statistics", nil, func(d lookat.Document) bool {
+			n, _ := d.Value("consumers", "email_senders")
+			held, _ := d.Value("unacknowledged", "email_senders")
+			head, ok := d.Value("head_message", "email_senders")
 			return n == 1 && held == 10 && ok && head < float64(time.Now().Add(-50*time.Minute).Unix())
 		})
 		want(t, d, "OK", "4 queues, 40 messages, deepest email_senders 40")
-		if n, _ := value(d, "messages", "email_senders"); n != 40 {
+		if n, _ := d.Value("messages", "email_senders"); n != 40 {
 			t.Errorf("messages = %g; want 40", n)
 		}
 		want(t, look("-w", "messages{queue=email_*}=39"), "WARNING", "email_senders: messages 40 (above 39), 30 ready and 10 unacknowledged, 1 consumer")
@@ -72,7 +58,7 @@ func TestBroker(t *testing.T) {
 	})
 
 	t.Run("nobody consumes", func(t *testing.T) {
-		await(t, "the consumer to go", args, func(d plugin.Document) bool { return found(d, "without_consumer") })
+		broker.Await(t, "the consumer to go", nil, func(d lookat.Document) bool { return d.Found("without_consumer") })
 		want(t, look(), "CRITICAL", "email_senders: 40 messages and no consumer")
 		want(t, look("--allow-unconsumed", "email_*"), "OK", "4 queues, 40 messages")
 		want(t, look("--severity", "without_consumer=warning"), "WARNING", "email_senders: 40 messages and no consumer")
@@ -82,33 +68,17 @@ func TestBroker(t *testing.T) {
 	})
 
 	t.Run("users", func(t *testing.T) {
-		wrong := append([]string(nil), args...)
-		wrong[len(wrong)-1] = passwordFile(t, broker, testbed.UserBlind)
-		for _, c := range []struct {
-			args        []string
-			state, text string
-		}{
-			{append(as(t, broker, testbed.UserManagement), "--queue", "user_activity"), "OK", "1 queue, no message"},
-			{append(as(t, broker, testbed.UserAdmin), "--queue", "user_activity"), "OK", "1 queue, no message"},
-			{as(t, broker, testbed.UserBlind), "UNKNOWN", "read the queues of vhost / at 127.0.0.1:" + strconv.Itoa(broker.ManagementPort) +
-				": user blind has no access to it: rabbitmqctl set_permissions -p / blind '^$' '^$' '^$'"},
-			{as(t, broker, testbed.UserZulip), "UNKNOWN", "read the queues of vhost / at 127.0.0.1:" + strconv.Itoa(broker.ManagementPort) +
-				": user zulip lacks the tag: rabbitmqctl set_user_tags zulip monitoring"},
-			{wrong, "UNKNOWN", "read the queues of vhost / at 127.0.0.1:" + strconv.Itoa(broker.ManagementPort) + ": user monitor is refused: wrong password"},
-		} {
-			want(t, run(t, c.args...), c.state, c.text)
+		for _, user := range []string{testbed.UserManagement, testbed.UserAdmin} {
+			want(t, lookat.Args(t, Definition, append(broker.As(user), "--queue", "user_activity")...), "OK", "1 queue, no message")
 		}
 		// The command that the text gives is the right one.
 		broker.Ctl("set_permissions", "-p", "/", testbed.UserBlind, "^$", "^$", "^$")
-		want(t, run(t, append(as(t, broker, testbed.UserBlind), "--queue", "user_activity")...), "OK", "1 queue, no message")
+		want(t, lookat.Args(t, Definition, append(broker.As(testbed.UserBlind), "--queue", "user_activity")...), "OK", "1 queue, no message")
 	})
 
 	t.Run("vhosts", func(t *testing.T) {
 		want(t, look("--vhost", "empty"), "UNKNOWN", "vhost empty has no queue")
 		want(t, look("--vhost", "empty", "--allow-empty"), "OK", "0 queues, no message")
-		if d := look("--vhost", "gone"); d.State != "UNKNOWN" || d.Reason != "config" || !strings.Contains(d.Text, "there is no vhost of this name") {
-			t.Errorf("vhost gone: %s %s: %s; want UNKNOWN, config", d.State, d.Reason, d.Text)
-		}
 	})
 
 	t.Run("more than a page", func(t *testing.T) {
@@ -120,23 +90,8 @@ func TestBroker(t *testing.T) {
 		want(t, look("--vhost", "many", "--allow-unconsumed", "*"), "OK", "510 queues, 3 messages, deepest queue_509 3")
 	})
 
-	t.Run("ports", func(t *testing.T) {
-		amqp := append([]string(nil), args...)
-		amqp[3] = strconv.Itoa(broker.AMQPPort)
-		if d := run(t, amqp...); d.State != "CRITICAL" || !strings.Contains(d.Text, "it speaks AMQP, not HTTP: the management API is on port 15672") {
-			t.Errorf("AMQP port: %s: %s", d.State, d.Text)
-		}
-		nobody := append([]string(nil), args...)
-		nobody[3] = strconv.Itoa(freePort(t))
-		if d := run(t, nobody...); d.State != "CRITICAL" || !strings.Contains(d.Text, "rabbitmq-plugins enable rabbitmq_management") {
-			t.Errorf("port without a server: %s: %s", d.State, d.Text)
-		}
-	})
-
 	t.Run("statistics switched off", func(t *testing.T) {
-		const set = "application:set_env(rabbitmq_management_agent, disable_metrics_collector, %t)."
-		broker.Ctl("eval", fmt.Sprintf(set, true))
-		defer broker.Ctl("eval", fmt.Sprintf(set, false))
+		defer broker.StatisticsOff()()
 		want(t, look(), "UNKNOWN", "consumers of 1 queue with messages not known: email_senders; the broker is told to collect no statistics")
 		want(t, look("-c", "39"), "CRITICAL", "email_senders: messages 40 (above 39), 40 ready and 0 unacknowledged, consumers not known")
 	})
@@ -164,11 +119,11 @@ func TestBroker(t *testing.T) {
 		broker.Kill()
 		broker.Start()
 		want(t, look("-c", "39"), "CRITICAL", "email_senders: ")
-		await(t, "statistics after the restart", args, func(d plugin.Document) bool {
-			if d.State != "CRITICAL" && !found(d, "no_statistics") {
+		broker.Await(t, "statistics after the restart", nil, func(d lookat.Document) bool {
+			if d.State != "CRITICAL" && !d.Found("no_statistics") {
 				t.Errorf("after the restart: %s: %s; want CRITICAL, or that it is not known", d.State, d.Text)
 			}
-			return found(d, "without_consumer")
+			return d.Found("without_consumer")
 		})
 	})
 }

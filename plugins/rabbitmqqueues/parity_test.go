@@ -1,31 +1,25 @@
 package rabbitmqqueues
 
 import (
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/testbed"
 	"github.com/belfry-monitoring/belfry/testbed/parity"
+	"github.com/belfry-monitoring/belfry/testbed/rabbitmqtest"
 )
 
 func TestParity(t *testing.T) {
 	t.Parallel()
-	bed := testbed.New(t)
-	broker := bed.RabbitMQ(testbed.RabbitMQOptions{
+	broker := rabbitmqtest.New(t, Definition, testbed.RabbitMQOptions{
 		Queues: []testbed.Queue{{Name: "email_senders"}, {Name: "user_activity"}},
-		Config: fastStatistics(),
 	})
 	parity.Run(t, parity.Case{
 		Definition: Definition,
-		Options: map[string][]string{
-			"host": {broker.Host}, "port": {strconv.Itoa(broker.ManagementPort)}, "user": {testbed.UserMonitor},
-			"password-file": {bed.WriteFileFor("nobody", "monitor.pw", broker.Password(testbed.UserMonitor)+"\n", 0o400)},
-			"queue":         {"email_*", "user_activity"},
-		},
-		Warning: []string{"messages{queue=user_*}=3"},
-		Timeout: 2 * time.Second,
+		Options:    broker.Options(map[string][]string{"queue": {"email_*", "user_activity"}}),
+		Warning:    []string{"messages{queue=user_*}=3"},
+		Timeout:    2 * time.Second,
 		Steps: []parity.Step{
 			{Name: "good", Want: check.OK},
 			{Name: "nobody consumes", Do: func() { broker.Publish(queue("user_activity"), 4, time.Time{}) }, Want: check.Critical},
