@@ -104,14 +104,14 @@ func (c *Conn) QueryValue(ctx context.Context, stage, sql string) ([]byte, error
 	started := time.Now()
 	ctx, cancel := check.Step(ctx, StepLimit)
 	defer cancel()
-	results, err := c.pg.Exec(ctx, sql).ReadAll()
+	rows, err := c.query(ctx, sql)
 	if err != nil {
 		return nil, c.server.queryFault(stage, started, err)
 	}
-	if len(results) != 1 || len(results[0].Rows) != 1 || len(results[0].Rows[0]) != 1 {
+	if len(rows) != 1 || len(rows[0]) != 1 {
 		return nil, check.Faultf(check.Data, stage, c.server.String(), "the answer is not one value")
 	}
-	return results[0].Rows[0][0], nil
+	return rows[0][0], nil
 }
 
 // Version is the server's major version (15 for 15.18), 0 where it does not
@@ -138,9 +138,7 @@ const closeLimit = 100 * time.Millisecond
 func (c *Conn) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
 	defer cancel()
-	// What the server makes of the goodbye does not matter; the driver may
-	// still be reading after an error, which ends with the connection below it.
-	_ = c.pg.Close(ctx)
+	_ = c.pg.Close(ctx) // what the server makes of the goodbye does not matter
 	_ = c.raw.Close()
 }
 

@@ -89,7 +89,7 @@ func sslRequest() []byte {
 }
 
 // errNoTLS is the server's plain no.
-var errNoTLS = errors.New("the server offers no TLS")
+var errNoTLS = errors.New("the server offers no TLS: turn ssl on there, or say --sslmode disable")
 
 // startTLS asks for TLS and shakes hands. Where the server has none, prefer
 // goes on in clear on the same connection.

@@ -31,12 +31,13 @@ func judgeOwnLag(r *check.Report, f *facts) (behind float64) {
 	if f.Received == nil && (f.Receiver == nil || f.Receiver.End == nil) {
 		return 0 // nothing is known; the missing receiver is a finding
 	}
-	end := f.position()
+	// Until something new comes, the position received is the beginning of the
+	// segment in which streaming began, before what has been replayed.
+	have := f.position()
+	end := have
 	if f.Receiver != nil && f.Receiver.End != nil {
 		end = max(end, *f.Receiver.End)
-		if f.Received != nil {
-			r.Observe(flushLag, f.Received.Behind(end), f.name, "")
-		}
+		r.Observe(flushLag, have.Behind(end), f.name, "")
 	}
 	behind = f.Replayed.Behind(end)
 	r.Observe(replayLag, behind, f.name, "")

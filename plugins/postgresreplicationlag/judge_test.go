@@ -79,7 +79,7 @@ func TestJudgeRecorded(t *testing.T) {
 		{"idle/standby", expectation{standbys: 2}, check.OK, nil}, // a number is for primaries
 		{"idle/standby", expectation{standbys: unsaid, role: rolePrimary}, check.Critical, []string{"standby is a standby, a primary is expected here"}},
 		{"two-standbys/primary", expectation{standbys: 2, names: []string{"frozen", "c?t"}}, check.OK, nil},
-		{"paused/standby", nothingSaid, check.Warning, []string{"standby: replay is paused, , the newest transaction replayed is "}},
+		{"paused/standby", nothingSaid, check.Warning, []string{"standby: replay is paused, ", " wait for it, the newest transaction replayed is "}},
 		{"receiver-frozen-and-link-cut/primary", nothingSaid, check.Critical, []string{"primary frozen: silent for ", "primary cut: silent for ", "!lag"}},
 		{"receiver-frozen/frozen", nothingSaid, check.Critical, []string{"frozen: primary silent for ", "!lag"}},
 		{"dropped/primary", nothingSaid, check.Critical, []string{"primary: nobody is connected to slot frozen, its standby is gone; it keeps ", "!say --standbys"}},
@@ -237,6 +237,13 @@ func TestStandbyBytes(t *testing.T) {
 	_, got := judged(nothingSaid, nil, f)
 	if want := "replay lag 100 MiB (above 80 MiB), receiving from 127.0.0.1"; !strings.Contains(got, "standby: replay lag 100 MiB (above 80 MiB)") || !strings.Contains(got, "standby: flush lag 100 MiB") {
 		t.Errorf("100 MiB not received: %s; want %q", got, want)
+	}
+	// Nothing new since streaming began: what was received counts from the
+	// beginning of a segment, which may be large.
+	f = answer(t, "idle/standby")
+	f.Replayed, f.Receiver.End = ptr(*f.Received+100<<20), ptr(*f.Received+100<<20)
+	if r, got := judged(nothingSaid, nil, f); r.State != check.OK {
+		t.Errorf("received before replayed, link up: %s; want OK", got)
 	}
 	// Row 12 of the table of situations: received lies before replayed.
 	f = answer(t, "standby-after-the-loss-of-its-slot/standby")

@@ -123,6 +123,17 @@ func TestPrimaryStopped(t *testing.T) {
 	p.primary.Thaw()
 }
 
+// TestNoHotStandby: a standby that lets nobody in is no standby that is fine.
+func TestNoHotStandby(t *testing.T) {
+	t.Parallel()
+	p := startPair(t, nil)
+	p.standby.Stop()
+	run(t, p.standby, "postgres", "-D", p.standby.DataDir, "-c", "hot_standby=off")
+	await(t, "no hot standby", nil, list(p.primary, p.standby), check.Critical,
+		fmt.Sprintf("log in to %s: the database system is not accepting connections (Hot standby mode is disabled.)", address(p.standby)),
+		"!nobody is connected")
+}
+
 // TestPromoted: row 17 and the split brain after it.
 func TestPromoted(t *testing.T) {
 	t.Parallel()
