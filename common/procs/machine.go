@@ -10,9 +10,12 @@ import (
 	"github.com/belfry-monitoring/belfry/common/safefile"
 )
 
-// maxMachineFile bounds a file about the machine in bytes; mountinfo of a
-// container host is the longest.
-const maxMachineFile = 4 << 20
+// Bounds of files about the machine in bytes. mountinfo of a host with many
+// containers is the longest.
+const (
+	maxMachineFile = 256 << 10
+	maxMountinfo   = 4 << 20
+)
 
 // Memory is the machine's memory in bytes (/proc/meminfo). A container sees
 // its host's.
@@ -59,7 +62,7 @@ func (f *FS) BootID() string {
 // processes ("1", "2", "invisible", ...; "" where it is off or not known) and
 // the group that sees all the same ("" for none).
 func (f *FS) Hidepid() (option, gid string) {
-	data, err := safefile.Read(filepath.Join(f.root, "self", "mountinfo"), maxMachineFile)
+	data, err := safefile.Read(filepath.Join(f.root, "self", "mountinfo"), maxMountinfo)
 	if err != nil {
 		return "", ""
 	}
