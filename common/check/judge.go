@@ -42,7 +42,7 @@ func (l *Look) judge(s *sight, now time.Time) *Result {
 	}
 	if len(s.failures) == 0 && !s.timedOut && s.interrupted == "" {
 		if !j.brokenByFinding() {
-			j.unmatched()
+			j.unmatched(s.absent)
 		}
 		if len(s.values) == 0 && len(s.found) == 0 {
 			j.row(ranked{Row: Row{State: Unknown, Text: "nothing was looked at", Kind: RowFault, Reason: Data}})
@@ -225,10 +225,9 @@ func (j *judge) brokenByFinding() bool {
 
 // unmatched reports limits of the operator that matched nothing: a typo must
 // not silence a check.
-func (j *judge) unmatched() {
+func (j *judge) unmatched(absent map[*Metric]bool) {
 	for i, used := range j.limits.used {
-		if !used {
-			l := j.look.Limits[i]
+		if l := j.look.Limits[i]; !used && !absent[l.Metric] {
 			j.finding(builtinFinding("unmatched_limit"),
 				fmt.Sprintf("%s limit %s matches nothing that was observed", strings.ToLower(l.Severity.String()), l), nil)
 		}

@@ -142,6 +142,7 @@ type sight struct {
 	failures    []failure
 	parts       []PartTime
 	details     map[string]string
+	absent      map[*Metric]bool
 	notes       []string
 	summary     string
 	remember    []byte
@@ -155,7 +156,7 @@ func (r *Report) freeze() *sight {
 	r.frozen = true
 	return &sight{
 		setup:  r.setup,
-		values: r.values, found: r.found, failures: r.failures, parts: r.parts, details: r.details,
+		values: r.values, found: r.found, failures: r.failures, parts: r.parts, details: r.details, absent: r.absent,
 		notes: r.notes, summary: r.summary, remember: r.remember,
 		timedOut: r.timedOut, interrupted: r.interrupted,
 	}

@@ -123,6 +123,7 @@ func TestLookJudges(t *testing.T) {
 		}, "WARNING; WARNING a /: depth 60 (above 10)"},
 		{"limit that matches nothing", limits(Warning, "depth{queue=typo}=1"), func(r *Report) error { r.Observe(depth, 1, "a", "/"); return nil },
 			"UNKNOWN; UNKNOWN warning limit depth{queue=typo}=1 matches nothing that was observed; OK a /: depth 1"},
+		{"limit on what is rightly absent", limits(Warning, "share=1"), func(r *Report) error { r.Observe(plain, 1); r.Absent(share); return nil }, "OK"},
 		{"a failed look does not blame the limit", limits(Warning, "depth{queue=x}=1"), func(r *Report) error { return Faultf(Dial, "connect to", "x", "refused") },
 			"CRITICAL; CRITICAL connect to x: refused"},
 		{"a critical finding does not blame the limit", limits(Warning, "depth{queue=x}=1"), func(r *Report) error { r.Find(gone, "gone"); return nil },

@@ -29,6 +29,7 @@ type Report struct {
 	failures []failure
 	parts    []PartTime
 	details  map[string]string
+	absent   map[*Metric]bool
 	notes    []string
 	summary  string
 	remember []byte
@@ -194,6 +195,21 @@ func (r *Report) Summarize(format string, args ...any) {
 	if !r.frozen {
 		r.summary = fmt.Sprintf(format, args...)
 	}
+}
+
+// Absent says that there is rightly nothing to observe for the metric at this
+// look: no queue where none has to be, no backup before the first. A limit of
+// the operator on it is then no typo.
+func (r *Report) Absent(m *Metric) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.frozen {
+		return
+	}
+	if r.absent == nil {
+		r.absent = make(map[*Metric]bool)
+	}
+	r.absent[m] = true
 }
 
 // Note adds something that does not turn the verdict and is shown with -v: an

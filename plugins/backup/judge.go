@@ -108,6 +108,8 @@ func (s *standing) report(r *check.Report) {
 	if s.before != nil && s.before.size > 0 && s.last.size >= 0 {
 		r.Observe(relativeSize, float64(s.last.size)/float64(s.before.size), s.name)
 		r.Detail(check.FormatBytes(float64(s.last.size))+" after "+check.FormatBytes(float64(s.before.size)), s.name)
+	} else if s.before == nil {
+		r.Absent(relativeSize) // the first backup has none before it
 	}
 	if d := s.last.ended.Sub(s.last.started); !s.last.started.IsZero() && d >= 0 {
 		r.Observe(duration, d.Seconds(), s.name)

@@ -88,6 +88,10 @@ func (v *view) judge(r *check.Report) {
 	}
 	if len(counted)+down == 0 && !missing && !v.selection.AllowEmpty() {
 		r.Find(noQueue, v.nothing())
+	} else if len(counted)+down == 0 {
+		for _, m := range []*check.Metric{rabbitmq.Consumers, rabbitmq.Unacknowledged, rabbitmq.DeliverRate, rabbitmq.AckRate} {
+			r.Absent(m)
+		}
 	}
 	r.Summarize("%s, %s", rabbitmq.Count(len(counted), "queue"), rabbitmq.Count(int(total), "consumer"))
 	if uncounted := v.uncounted(); len(uncounted) > 0 {

@@ -118,3 +118,11 @@ func newCheck(fs *pflag.FlagSet) check.Check {
 
 // Close has nothing to give back: each look dials afresh.
 func (c *queuesCheck) Close() error { return nil }
+
+// perQueue are the metrics that a vhost without queues rightly lacks.
+func perQueue() []*check.Metric {
+	return []*check.Metric{
+		messages, ready, rabbitmq.Unacknowledged, rabbitmq.Consumers,
+		publishRate, rabbitmq.DeliverRate, rabbitmq.AckRate, redeliverRate, headMessage,
+	}
+}

@@ -88,6 +88,10 @@ func (v *view) judge(r *check.Report) {
 			text = fmt.Sprintf("none of the %s of vhost %s is asked for by --queue and --exclude", rabbitmq.Count(len(v.queues), "queue"), v.vhost)
 		}
 		r.Find(noQueue, text)
+	} else if len(chosen) == 0 {
+		for _, m := range perQueue() {
+			r.Absent(m)
+		}
 	}
 	for i := range chosen {
 		v.queue(r, &chosen[i])

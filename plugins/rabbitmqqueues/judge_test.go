@@ -36,6 +36,25 @@ func judgeView(t *testing.T, args []string, limits []check.Limit, v view) *check
 	return look.Run(context.Background())
 }
 
+// An allowed empty vhost satisfies a limit on its queues; a name that is not
+// there does not.
+func TestLimitOnAnAllowedEmptyVhost(t *testing.T) {
+	limits, err := check.ParseLimits(Definition, check.Warning, []string{"50"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := judgeView(t, []string{"--allow-empty"}, limits, view{live: true}); r.State != check.OK {
+		t.Errorf("no queue: %s %+v; want OK", r.State, r.Rows)
+	}
+	if limits, err = check.ParseLimits(Definition, check.Warning, []string{"messages{queue=typo}=50"}); err != nil {
+		t.Fatal(err)
+	}
+	r := judgeView(t, []string{"--allow-empty"}, limits, view{live: true, queues: []rabbitmq.Queue{classic("a", 0, 0, 1)}})
+	if r.State != check.Unknown || r.Found("unmatched_limit") != 1 {
+		t.Errorf("a limit for no queue: %s %+v; want UNKNOWN, unmatched_limit", r.State, r.Rows)
+	}
+}
+
 func line(r *check.Result) string {
 	if r.State == check.OK {
 		return r.Summary

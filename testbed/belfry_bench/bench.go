@@ -14,6 +14,7 @@ import (
 
 	"github.com/belfry-monitoring/belfry/plugins"
 	"github.com/belfry-monitoring/belfry/testbed"
+	"github.com/belfry-monitoring/belfry/testbed/zulipserver"
 )
 
 // The goals, as ratios.
@@ -34,6 +35,7 @@ type bench struct {
 	bin          string
 	rounds, slow int
 	table        *report
+	dumps        string // a directory with a real dump
 	peak         []peak
 }
 
@@ -87,6 +89,8 @@ func (b *bench) sizes() error {
 func (b *bench) postgres() error {
 	primary := b.bed.Postgres(testbed.PostgresOptions{})
 	standby := b.bed.Standby(primary, testbed.StandbyOptions{})
+	b.dumps = b.bed.MkdirFor("postgres", "dumps", 0o755)
+	primary.Dump("postgres", filepath.Join(b.dumps, "zulip.dump"))
 	password := primary.Password(testbed.RoleMonitor)
 	file := b.bed.WriteFileFor("root", "pg-password", password+"\n", 0o600)
 	address := func(p *testbed.Postgres) string { return p.Host + ":" + strconv.Itoa(p.Port) }
@@ -100,21 +104,34 @@ func (b *bench) postgres() error {
 		env: []string{"PGPASSWORD=" + password, "PATH=/usr/bin:/bin", "HOME=/"}}
 
 	s := b.table.section("check_postgres_replication_lag", "One look at a local server over TCP with SCRAM; the least program opens the same connection and sends the same query.\n\n"+
-		"| command | wall | CPU | resident | against | ratio | goal | kept |\n|---|---|---|---|---|---|---|---|")
+		"| command | wall | CPU | against | ratio | goal | kept |\n|---|---|---|---|---|---|---|")
+	if err := settle(one); err != nil {
+		return err
+	}
 	f, err := pair(b.rounds, one, least)
 	if err != nil {
 		return err
 	}
 	r := ratio(f[0].wall, f[1].wall)
-	s.row("| one server | %s | %s | %.1f MB | least program, %s | %.2f | at most %g | %s |", ms(median(f[0].wall)), ms(median(f[0].cpu)), mb(f[0]), ms(median(f[1].wall)), r, goalPostgres, within(r, goalPostgres))
+	s.row("| one server | %s | %s | least program, %s | %.2f | at most %g | %s |", ms(median(f[0].wall)), ms(median(f[0].cpu)), ms(median(f[1].wall)), r, goalPostgres, within(r, goalPostgres))
 	f, err = pair(b.slow, two, perl)
 	if err != nil {
 		return err
 	}
 	r = ratio(f[1].wall, f[0].wall)
-	s.row("| two servers | %s | %s | %.1f MB | Perl check_postgres hot_standby_delay, %s | %.0f times faster | at least %g | %s |", ms(median(f[0].wall)), ms(median(f[0].cpu)), mb(f[0]), ms(median(f[1].wall)), r, goalPerlPG, beyond(r, goalPerlPG))
-	b.peak = append(b.peak, peak{"check_postgres_replication_lag", median(f[0].rss)})
-	return nil
+	s.row("| two servers | %s | %s | Perl check_postgres hot_standby_delay, %s | %.0f times faster | at least %g | %s |", ms(median(f[0].wall)), ms(median(f[0].cpu)), ms(median(f[1].wall)), r, goalPerlPG, beyond(r, goalPerlPG))
+	return b.resident(two)
+}
+
+// settle waits until the command is content: a standby says how far it is up
+// to 10 s after it has connected, and queues have statistics after 5 s.
+func settle(c command) error {
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(500 * time.Millisecond) {
+		_, _, err := once(c)
+		if err == nil || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 // rabbitmq compares a look at 25 queues with the least program that makes the
@@ -133,10 +150,11 @@ func (b *bench) rabbitmq() error {
 	look := func(name string, port int) command {
 		return command{name: name, argv: []string{b.plugin(name), "-H", broker.Host, "-p", strconv.Itoa(port), "-u", testbed.UserMonitor, "--password-file", file}}
 	}
-	// The statistics of new queues come within an interval of 5 s.
-	time.Sleep(7 * time.Second)
+	if err := settle(look("check_rabbitmq_consumers", broker.ManagementPort)); err != nil {
+		return err
+	}
 	s := b.table.section("check_rabbitmq_queues", "One look at 25 queues; the least program makes the same requests on one connection and decodes the answers.\n\n"+
-		"| command | wall | CPU | resident | against | ratio | goal | kept |\n|---|---|---|---|---|---|---|---|")
+		"| command | wall | CPU | against | ratio | goal | kept |\n|---|---|---|---|---|---|---|")
 	for _, name := range []string{"check_rabbitmq_queues", "check_rabbitmq_consumers"} {
 		urls, err := requests(broker, func(port int) error {
 			_, _, err := once(look(name, port))
@@ -152,8 +170,10 @@ func (b *bench) rabbitmq() error {
 			return err
 		}
 		r := ratio(f[0].wall, f[1].wall)
-		s.row("| %s | %s | %s | %.1f MB | least program, %d requests, %s | %.2f | at most %g | %s |", name, ms(median(f[0].wall)), ms(median(f[0].cpu)), mb(f[0]), len(urls), ms(median(f[1].wall)), r, goalRabbitMQ, within(r, goalRabbitMQ))
-		b.peak = append(b.peak, peak{name, median(f[0].rss)})
+		s.row("| %s | %s | %s | least program, %d requests, %s | %.2f | at most %g | %s |", name, ms(median(f[0].wall)), ms(median(f[0].cpu)), len(urls), ms(median(f[1].wall)), r, goalRabbitMQ, within(r, goalRabbitMQ))
+		if err := b.resident(own); err != nil {
+			return err
+		}
 	}
 	perl := command{name: "check_rabbitmq_queue", argv: []string{"/usr/bin/check_rabbitmq_queue", "-H", broker.Host, "--port", strconv.Itoa(broker.ManagementPort),
 		"-u", testbed.UserMonitor, "-p", password, "--vhost", "/", "--queue", "queue_00", "-w", "1000", "-c", "2000"}}
@@ -162,7 +182,7 @@ func (b *bench) rabbitmq() error {
 		return err
 	}
 	r := ratio(f[1].wall, f[0].wall)
-	s.row("| check_rabbitmq_queues, 25 queues | %s | %s | %.1f MB | Perl check_rabbitmq_queue, one queue, %s | %.0f times faster | at least %g | %s |", ms(median(f[0].wall)), ms(median(f[0].cpu)), mb(f[0]), ms(median(f[1].wall)), r, goalPerlMQ, beyond(r, goalPerlMQ))
+	s.row("| check_rabbitmq_queues, 25 queues | %s | %s | Perl check_rabbitmq_queue, one queue, %s | %.0f times faster | at least %g | %s |", ms(median(f[0].wall)), ms(median(f[0].cpu)), ms(median(f[1].wall)), r, goalPerlMQ, beyond(r, goalPerlMQ))
 	return nil
 }
 
@@ -205,10 +225,8 @@ func splitPort(text string) (host string, port int, err error) {
 // memory measures the others' looks and lists the peaks of all.
 func (b *bench) memory() error {
 	b.bed.Worker(testbed.WorkerOptions{Name: "worker", MiB: 20})
-	dumps := b.bed.MkdirFor("root", "dumps", 0o755)
-	b.bed.WriteFileFor("root", filepath.Join(dumps, "zulip.sql"), "-- dump\n--\n-- PostgreSQL database dump complete\n--\n\n", 0o644)
 	procfs := command{name: "bare procfs", argv: []string{b.bed.Build(baseline + "procfs")}}
-	workers := command{name: "check_worker_memory", argv: []string{b.plugin("check_worker_memory")}}
+	workers := command{name: "check_worker_memory", argv: []string{b.plugin("check_worker_memory")}, fine: []int{0, 1}}
 	procs := command{name: "check_procs", argv: []string{"/usr/lib/nagios/plugins/check_procs", "-a", "process_queue", "-m", "RSS", "-w", "600000", "-c", "800000"}}
 	s := b.table.section("check_worker_memory", "| command | wall | CPU | ratio to check_worker_memory |\n|---|---|---|---|")
 	f, err := pair(b.rounds, workers, procfs, procs)
@@ -218,17 +236,41 @@ func (b *bench) memory() error {
 	for i, name := range []string{"check_worker_memory", "every process by prometheus/procfs", "C check_procs"} {
 		s.row("| %s | %s | %s | %.2f |", name, ms(median(f[i].wall)), ms(median(f[i].cpu)), ratio(f[i].wall, f[0].wall))
 	}
-	b.peak = append(b.peak, peak{"check_worker_memory", median(f[0].rss)})
-	f, err = pair(b.slow, command{name: "check_backup", argv: []string{b.plugin("check_backup"), "--path", dumps}, fine: []int{0, 1, 2, 3}})
-	if err != nil {
+	for _, c := range []command{workers, {name: "check_backup", argv: []string{b.plugin("check_backup"), "--path", b.dumps}}} {
+		if err := b.resident(c); err != nil {
+			return err
+		}
+	}
+	if err := b.message(); err != nil {
 		return err
 	}
-	b.peak = append(b.peak, peak{"check_backup", median(f[0].rss)})
-	s = b.table.section("Resident memory in a look", fmt.Sprintf("Goal: at most %d MiB. send_receive_time is measured in its own test's shape only by size and start.\n\n| plugin | MiB | within |\n|---|---|---|", goalResident>>20))
+	s = b.table.section("Resident memory in a look", fmt.Sprintf("Goal: at most %d MiB.\n\n| plugin | MiB | within |\n|---|---|---|", goalResident>>20))
 	for _, p := range b.peak {
 		s.row("| %s | %.1f | %s |", p.name, float64(p.bytes)/(1<<20), within(float64(p.bytes), goalResident))
 	}
 	return nil
 }
 
-func mb(f figures) float64 { return float64(median(f.rss)) / 1e6 }
+// message measures check_send_receive_time against the stand-in Zulip.
+func (b *bench) message() error {
+	zulip := zulipserver.New(zulipserver.Options{})
+	if err := zulip.Start(); err != nil {
+		return err
+	}
+	defer zulip.Close()
+	argv := []string{b.plugin("check_send_receive_time")}
+	for _, role := range []string{"sender", "receiver"} {
+		user := zulip.AddUser(zulipserver.User{Email: role + "-bot@zulip.example", Bot: true})
+		argv = append(argv, "--"+role+"-zuliprc", b.bed.WriteFileFor("root", role+".zuliprc", zulip.Zuliprc(user), 0o600))
+	}
+	return b.resident(command{name: "check_send_receive_time", argv: argv})
+}
+
+// resident notes the peak of resident memory of a look.
+func (b *bench) resident(c command) error {
+	bytes, err := resident(c)
+	b.peak = append(b.peak, peak{argv0(c), bytes})
+	return err
+}
+
+func argv0(c command) string { return filepath.Base(c.argv[0]) }

@@ -6,7 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"sort"
-	"syscall"
+	"strings"
 	"time"
 )
 
@@ -20,10 +20,7 @@ type command struct {
 }
 
 // figures are what the runs of one command took.
-type figures struct {
-	wall, cpu []time.Duration
-	rss       []int64 // bytes, the peak
-}
+type figures struct{ wall, cpu []time.Duration }
 
 // pair runs the commands in turn, so that what else the machine does hits all
 // alike, after one round that is not counted.
@@ -41,7 +38,6 @@ func pair(rounds int, commands ...command) ([]figures, error) {
 			f := &all[i]
 			f.wall = append(f.wall, wall)
 			f.cpu = append(f.cpu, state.UserTime()+state.SystemTime())
-			f.rss = append(f.rss, state.SysUsage().(*syscall.Rusage).Maxrss*1024)
 		}
 	}
 	return all, nil
@@ -61,6 +57,29 @@ func once(c command) (time.Duration, *os.ProcessState, error) {
 		return 0, nil, fmt.Errorf("%s: exit %d: %.300s%.300s", c.name, cmd.ProcessState.ExitCode(), out, stderr(exit))
 	}
 	return wall, cmd.ProcessState, nil
+}
+
+// resident is the median peak of resident memory over five runs, in bytes, as
+// time(1) measures it: what a process starts from counts for it, and time is
+// smaller than this program.
+func resident(c command) (int64, error) {
+	var peaks []int64
+	for range 5 {
+		cmd := exec.Command("/usr/bin/time", append([]string{"--quiet", "-f", "peak %M"}, c.argv...)...)
+		cmd.Env = c.env
+		var errs strings.Builder
+		cmd.Stderr = &errs
+		var exit *exec.ExitError
+		if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+			return 0, fmt.Errorf("%s: %w", c.name, err)
+		}
+		var kib int64
+		if _, err := fmt.Sscanf(errs.String()[strings.LastIndex(errs.String(), "peak"):], "peak %d", &kib); err != nil || !c.ok(cmd.ProcessState.ExitCode()) {
+			return 0, fmt.Errorf("%s: exit %d, %q", c.name, cmd.ProcessState.ExitCode(), errs.String())
+		}
+		peaks = append(peaks, kib*1024)
+	}
+	return median(peaks), nil
 }
 
 func (c command) ok(code int) bool {
