@@ -41,20 +41,9 @@ const isolated = "host=/ port=5432 dbname=x user=x password=x passfile=/dev/null
 // config makes the driver's configuration for a connection that is dialled
 // already.
 func (s *Server) config(conn net.Conn, application string) (*pgconn.Config, error) {
-	text := isolated
-	if os.Getenv("PGSERVICE") != "" {
-		// A service of the environment cannot be switched off, only answered.
-		file, err := emptyService()
-		if err != nil {
-			return nil, check.Faultf(check.Config, "", "", "unset PGSERVICE in the environment of this process, it cannot be kept from the connection: %w", err)
-		}
-		defer file.Close()
-		text += " service=none servicefile=/proc/self/fd/" + strconv.Itoa(int(file.Fd()))
-	}
-	c, err := pgconn.ParseConfig(text)
+	c, err := parseIsolated()
 	if err != nil {
-		// The library's error may hold what stood in the environment.
-		return nil, check.Faultf(check.Config, "", "", "PG variables in the environment of this process cannot be kept from the connection: unset them")
+		return nil, err
 	}
 	c.Host, c.Port, c.Database, c.User, c.Password = s.Host, s.Port, s.Database, s.User, s.password.Reveal()
 	c.SSLNegotiation, c.KerberosSrvName, c.KerberosSpn = "", "", ""
@@ -79,6 +68,27 @@ func (s *Server) config(conn net.Conn, application string) (*pgconn.Config, erro
 		conn := dialled
 		dialled = nil
 		return conn, nil
+	}
+	return c, nil
+}
+
+// parseIsolated parses the isolated string. A service that PGSERVICE names and
+// that cannot be read fails even that: it cannot be switched off, only
+// answered.
+func parseIsolated() (*pgconn.Config, error) {
+	c, err := pgconn.ParseConfig(isolated)
+	if err == nil {
+		return c, nil
+	}
+	file, err := emptyService()
+	if err != nil {
+		return nil, check.Faultf(check.Config, "", "", "unset PGSERVICE in the environment of this process, it cannot be kept from the connection: %w", err)
+	}
+	defer file.Close()
+	c, err = pgconn.ParseConfig(isolated + " service=none servicefile=/proc/self/fd/" + strconv.Itoa(int(file.Fd())))
+	if err != nil {
+		// The library's error may hold what stood in the environment.
+		return nil, check.Faultf(check.Config, "", "", "PG variables in the environment of this process cannot be kept from the connection: unset them")
 	}
 	return c, nil
 }

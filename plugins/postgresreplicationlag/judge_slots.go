@@ -17,6 +17,10 @@ func judgeSlots(r *check.Report, f *facts, want expectation) (problems int) {
 		if s.Temporary || want.ignores(s.Name) {
 			continue
 		}
+		if !s.Active && s.Restart == nil && s.Status == nil {
+			r.Note("%s: slot %s was never used and keeps nothing", f.name, s.Name)
+			continue
+		}
 		if finding, text := slotProblem(f, s); finding != nil {
 			r.Find(finding, text, f.name, s.Name)
 			problems++
@@ -30,7 +34,7 @@ func slotProblem(f *facts, s slot) (*check.Finding, string) {
 	if s.Type == "logical" {
 		taker = "subscriber"
 	}
-	kept := "keeps nothing yet"
+	kept := "keeps nothing"
 	if s.Restart != nil {
 		kept = "keeps " + check.FormatBytes(s.Restart.Behind(f.position())) + " of the log"
 	}

@@ -1,7 +1,6 @@
 package postgresreplicationlag
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -15,9 +14,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/belfry-monitoring/belfry/common/check"
-	"github.com/belfry-monitoring/belfry/common/plugin"
 	"github.com/belfry-monitoring/belfry/common/postgres"
 	"github.com/belfry-monitoring/belfry/testbed"
+	"github.com/belfry-monitoring/belfry/testbed/lookat"
 )
 
 // record makes the tests on real servers refresh the answers in testdata, from
@@ -56,19 +55,14 @@ func write(server *testbed.Postgres, n int) {
 func address(server *testbed.Postgres) string { return fmt.Sprintf("127.0.0.1:%d", server.Port) }
 
 // verdict is what a look says.
-type verdict struct {
-	state check.State
-	text  string // all of the output
-}
+type verdict struct{ lookat.Document }
 
 // lookAs takes a look as the plugin does.
 func lookAs(t *testing.T, server *testbed.Postgres, role string, args ...string) verdict {
 	t.Helper()
-	env := map[string]string{"PGUSER": role, "PGPASSWORD": server.Password(role), "PGHOST": address(server)}
-	var out bytes.Buffer
-	code := (&plugin.Plugin{Definition: Definition, Name: "check_postgres_replication_lag", Args: args, Stdout: &out,
-		Env: func(name string) (string, bool) { v, ok := env[name]; return v, ok }}).Run(t.Context())
-	return verdict{state: check.State(code), text: out.String()}
+	return verdict{lookat.With(t, t.Context(), Definition, args, map[string]string{
+		"PGUSER": role, "PGPASSWORD": server.Password(role), "PGHOST": address(server),
+	})}
 }
 
 // lookAt looks at one server or more with the role that the check asks for.
@@ -82,21 +76,28 @@ func lookAt(t *testing.T, args []string, servers ...*testbed.Postgres) verdict {
 }
 
 // line is the first line, without performance data.
-func (v verdict) line() string {
-	line, _, _ := strings.Cut(v.text, "\n")
-	line, _, _ = strings.Cut(line, " | ")
-	return line
+func (v verdict) line() string { return v.State + ": " + v.Text }
+
+// text is the first line and the rows of problems.
+func (v verdict) text() string {
+	lines := []string{v.line()}
+	for _, row := range v.Rows {
+		if row.State != check.OK.String() {
+			lines = append(lines, row.State+" "+row.Text)
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // mismatch compares; texts that start with "!" must not be there.
 func (v verdict) mismatch(state check.State, texts ...string) error {
-	if v.state != state {
-		return fmt.Errorf("verdict %s; want %s:\n%s", v.state, state, v.text)
+	if check.State(v.Exit) != state {
+		return fmt.Errorf("verdict %s; want %s:\n%s", v.State, state, v.text())
 	}
 	for _, text := range texts {
 		unwanted, not := strings.CutPrefix(text, "!")
-		if strings.Contains(v.text, unwanted) == not {
-			return fmt.Errorf("verdict %s without %q:\n%s", v.state, text, v.text)
+		if strings.Contains(v.text(), unwanted) == not {
+			return fmt.Errorf("verdict %s; want %q in it:\n%s", v.State, text, v.text())
 		}
 	}
 	return nil
@@ -123,6 +124,14 @@ func expect(t *testing.T, name string, args []string, servers []*testbed.Postgre
 	}
 	t.Logf("%s: %s", name, v.line())
 	keep(t, name, servers...)
+}
+
+// wantValue looks and compares one value.
+func wantValue(t *testing.T, want float64, servers []*testbed.Postgres, key string, labels ...string) {
+	t.Helper()
+	if got, ok := lookAt(t, nil, servers...).Value(key, labels...); !ok || got != want {
+		t.Errorf("%s of %q = %v, %v; want %v", key, labels, got, ok, want)
+	}
 }
 
 // keep refreshes the recorded answers of the servers that run.

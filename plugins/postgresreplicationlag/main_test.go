@@ -4,7 +4,6 @@ import (
 	"errors"
 	"flag"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -14,9 +13,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/belfry-monitoring/belfry/common/check"
-	"github.com/belfry-monitoring/belfry/common/plugin"
 	"github.com/belfry-monitoring/belfry/testbed"
 	"github.com/belfry-monitoring/belfry/testbed/parity"
+	"github.com/belfry-monitoring/belfry/testbed/script"
 )
 
 func TestMain(m *testing.M) {
@@ -24,53 +23,26 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "4"); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){Definition.Plugin(): func() { plugin.Main(Definition) }})
+	script.Main(m, Definition)
 }
 
-// TestScripts runs command lines as people type them; "code N" runs a command
-// and wants the exit code N.
+// TestScripts runs command lines as people type them.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	p := startPair(t, nil)
 	password := p.primary.Password(testbed.RoleMonitor)
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
-		Setup: func(env *testscript.Env) error {
-			for name, value := range map[string]string{
-				"PRIMARY": address(p.primary), "STANDBY": address(p.standby), "SOCKET": p.primary.SocketDir + ":" + strconv.Itoa(p.primary.Port), "PW": password,
-			} {
-				env.Setenv(name, value)
-			}
-			var errs error
-			for name, text := range map[string]string{
-				"monitor.pw":   password + "\n",
-				"pgpass":       "127.0.0.1:*:*:monitor:" + password + "\n",
-				"home/.pgpass": "127.0.0.1:*:*:monitor:" + password + "\n",
-				"services":     "[prod]\nhost=" + address(p.primary) + "\nuser=monitor\n",
-				"options.ini":  "[pg]\nhost=" + address(p.primary) + "\nhost=" + address(p.standby) + "\nuser=monitor\npassword=" + password + "\nstandbys=1\n",
-			} {
-				file := filepath.Join(env.WorkDir, name)
-				errs = errors.Join(errs, os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text), 0o600))
-			}
-			return errs
-		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code},
-	})
-}
-
-func code(ts *testscript.TestScript, _ bool, args []string) {
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	got := 0
-	var exit *exec.ExitError
-	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
-		got = exit.ExitCode()
-	} else {
-		ts.Check(err)
-	}
-	if got != want {
-		ts.Fatalf("exit code %d; want %d", got, want)
-	}
+	passfile := "127.0.0.1:*:*:monitor:" + password + "\n"
+	script.Run(t, func(env *testscript.Env) error {
+		env.Setenv("PRIMARY", address(p.primary))
+		env.Setenv("STANDBY", address(p.standby))
+		env.Setenv("SOCKET", p.primary.SocketDir+":"+strconv.Itoa(p.primary.Port))
+		env.Setenv("PW", password)
+		return errors.Join(os.Mkdir(filepath.Join(env.WorkDir, "home"), 0o700), script.WriteFiles(env, map[string]string{
+			"monitor.pw": password + "\n", "pgpass": passfile, "home/.pgpass": passfile,
+			"services":    "[prod]\nhost=" + address(p.primary) + "\nuser=monitor\n",
+			"options.ini": "[pg]\nhost=" + address(p.primary) + "\nhost=" + address(p.standby) + "\nuser=monitor\npassword=" + password + "\nstandbys=1\n",
+		}))
+	}, nil)
 }
 
 // TestUnprivileged runs the released binary as a user who owns nothing but
