@@ -30,7 +30,7 @@ type lagCheck struct {
 
 func newCheck(fs *pflag.FlagSet) check.Check {
 	c := &lagCheck{options: postgres.Flags(fs)}
-	fs.IntVar(&c.want.standbys, "standbys", unsaid, "number of standbys that must be connected to a primary: fewer is critical, more a warning; 0: it stands alone (default: not said)")
+	fs.IntVar(&c.want.standbys, "standbys", unsaid, "number of standbys that must be connected to a primary: fewer is critical, more a warning; 0: it stands alone, -1: not said")
 	fs.StringArrayVar(&c.want.names, "standby", nil, "application_name, or a glob, of a standby that must be connected to one of the servers; several: repeat")
 	fs.StringVar(&c.want.role, "expect", "", "primary or standby: what every server given must be (default: either)")
 	fs.StringArrayVar(&c.want.ignoredSlots, "ignore-slot", nil, "name, or a glob, of replication slots that may be inactive or lost; several: repeat")
