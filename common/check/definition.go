@@ -135,7 +135,7 @@ type Finding struct {
 // match.
 type Limit struct {
 	Metric   *Metric
-	Match    map[string]string // label globs, path.Match syntax; empty matches all
+	Match    map[string]string // label globs as Glob reads them; empty matches all
 	Severity State             // Warning or Critical
 	Range    Range
 }

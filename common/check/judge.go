@@ -34,13 +34,14 @@ func (l *Look) judge(s *sight, now time.Time) *Result {
 	for _, f := range s.found {
 		j.finding(f.finding, f.text, f.labels)
 	}
-	if s.timedOut {
+	if s.timedOut || j.overdue {
+		j.result.TimedOut = true
 		j.deadline(fmt.Sprintf("no result within %s", FormatDuration(l.timeout())))
 	}
 	if s.interrupted != "" {
 		j.row(ranked{Row: Row{State: Unknown, Text: s.interrupted, Kind: RowDeadline, Reason: Timeout}})
 	}
-	if len(s.failures) == 0 && !s.timedOut && s.interrupted == "" {
+	if len(s.failures) == 0 && !j.result.TimedOut && s.interrupted == "" {
 		if !j.brokenByFinding() {
 			j.unmatched(s.absent)
 		}
@@ -71,6 +72,7 @@ type judge struct {
 	result      *Result
 	rows        []ranked
 	interrupted bool
+	overdue     bool // something failed only because the look was over
 }
 
 // ranked is a row with what orders it among rows of the same state: faults
@@ -89,18 +91,26 @@ const (
 
 func (j *judge) row(r ranked) { j.rows = append(j.rows, r) }
 
-// fault adds a row for an error, one for each of joined errors.
+// fault adds a row for an error, one for each of joined errors. What failed
+// only because the look was over is said once, by the row of its end.
 func (j *judge) fault(f failure) {
-	if joined, ok := f.err.(interface{ Unwrap() []error }); ok {
-		for _, err := range joined.Unwrap() {
-			j.fault(failure{err: err, where: f.where})
+	if joined, ok := f.err.(interface{ Unwrap() []error }); ok && len(joined.Unwrap()) > 0 {
+		for _, f.err = range joined.Unwrap() {
+			j.fault(f)
 		}
 		return
 	}
-	if j.interrupted && errors.Is(f.err, context.Canceled) {
+	switch {
+	case j.interrupted && (f.interrupted || errors.Is(f.err, context.Canceled)):
 		return // the interruption has its own row and is nobody's fault
+	case f.late && endOfContext(f.err):
+		j.overdue = true
+		return
 	}
 	reason := ReasonOf(f.err)
+	if endOfContext(f.err) && !errors.Is(f.err, context.DeadlineExceeded) {
+		reason = Internal // the check cancelled itself; nothing says that the peer is down
+	}
 	text := f.err.Error()
 	if f.where != "" {
 		text = f.where + ": " + text
@@ -112,6 +122,12 @@ func (j *judge) fault(f failure) {
 	j.row(ranked{order: orderFault, Row: Row{
 		State: reason.State(), Text: CleanMax(text, 2*MaxText), Kind: RowFault, Reason: reason,
 	}})
+}
+
+// endOfContext reports an error that says nothing but that a context ended.
+func endOfContext(err error) bool {
+	var f *Fault
+	return !errors.As(err, &f) && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled))
 }
 
 func (j *judge) deadline(text string) {

@@ -39,13 +39,13 @@ func (l *Look) Run(ctx context.Context) *Result {
 	if timeout <= 0 {
 		timeout = l.Definition.Timeout
 	}
-	report := &Report{
-		def: l.Definition, now: now, only: l.Only, skip: l.Skip, memory: l.Memory,
-		seen: make(map[string]bool), notes: append([]string(nil), l.Notes...),
-	}
 	started, clock := now(), time.Now()
 	end := clock.Add(timeout)
-	run, cancel := context.WithDeadline(withLookDeadline(ctx, end), end)
+	report := &Report{
+		def: l.Definition, now: now, only: l.Only, skip: l.Skip, memory: l.Memory, outer: ctx, end: end,
+		seen: make(map[string]bool), notes: append([]string(nil), l.Notes...),
+	}
+	run, cancel := context.WithDeadline(withLookDeadline(ctx, end, stepMarginOf(timeout)), end)
 
 	done := make(chan error, 1)
 	finished := make(chan struct{})
@@ -58,7 +58,7 @@ func (l *Look) Run(ctx context.Context) *Result {
 	abandoned := l.wait(ctx, report, done, timeout)
 	seen := report.freeze()
 	if !abandoned && !seen.timedOut && seen.interrupted == "" {
-		seen.commit(l.Memory, started)
+		seen.commit(l.Memory, started, max(time.Until(end), abandonGrace))
 	}
 	result := l.judge(seen, now())
 	result.Started, result.Duration = started, time.Since(clock)
@@ -115,23 +115,12 @@ func (l *Look) wait(ctx context.Context, report *Report, done <-chan error, time
 	}
 }
 
-// returned takes the error of a check that came back. What failed only
-// because the look was over is said once, by the deadline's own row.
+// returned takes the error of a check that came back.
 func (r *Report) returned(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		r.interrupt(context.Cause(ctx))
 	}
-	var f *Fault
-	switch {
-	case err == nil:
-	case errors.As(err, &f):
-		r.Fail(err)
-	case errors.Is(err, context.DeadlineExceeded):
-		r.timeOut()
-	case errors.Is(err, context.Canceled):
-	default:
-		r.Fail(err)
-	}
+	r.Fail(err)
 }
 
 // sight is a frozen report.
@@ -185,12 +174,23 @@ func (r *Report) interrupt(cause error) {
 }
 
 // commit stores what the look remembered. A failure is a finding: rates and
-// growth will be missing until it is mended.
-func (s *sight) commit(memory Memory, at time.Time) {
+// growth will be missing until it is mended. A file system that hangs costs
+// the memory, not the verdict.
+func (s *sight) commit(memory Memory, at time.Time, limit time.Duration) {
 	if s.remember == nil || memory == nil {
 		return
 	}
-	if err := memory.Store(s.remember, at); err != nil {
+	stored := make(chan error, 1)
+	go func() { stored <- guard(func() error { return memory.Store(s.remember, at) }) }()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	var err error
+	select {
+	case err = <-stored:
+	case <-timer.C:
+		err = fmt.Errorf("not stored within %s", FormatDuration(limit))
+	}
+	if err != nil {
 		f := builtinFinding("memory_lost")
 		s.found = append(s.found, found{finding: f, text: fmt.Sprintf("this look is not kept for the next one: %v", err)})
 	}

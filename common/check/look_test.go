@@ -282,7 +282,7 @@ func TestLookMemory(t *testing.T) {
 
 func TestStepEndsBeforeTheLook(t *testing.T) {
 	end := time.Now().Add(time.Second)
-	ctx, cancel := context.WithDeadline(withLookDeadline(context.Background(), end), end)
+	ctx, cancel := context.WithDeadline(withLookDeadline(context.Background(), end, stepMargin), end)
 	defer cancel()
 	outer, cancelOuter := Step(ctx, time.Minute)
 	defer cancelOuter()

@@ -19,6 +19,8 @@ type Report struct {
 	now        func() time.Time
 	only, skip []string
 	memory     Memory
+	outer      context.Context // of the face: it ends when the look is interrupted
+	end        time.Time       // of the look
 
 	mu       sync.Mutex
 	setup    Setup
@@ -54,6 +56,10 @@ type found struct {
 type failure struct {
 	err   error
 	where string
+	// late marks what was reported when the look was over, interrupted what
+	// was reported when nobody waited for it any more: a context that ended is
+	// then no fault of the peer.
+	late, interrupted bool
 }
 
 // PartTime is how long a part took.
@@ -153,10 +159,14 @@ func (r *Report) Fail(err error, where ...string) {
 	if err == nil {
 		return
 	}
+	f := failure{
+		err: err, where: strings.Join(where, " "),
+		late: !time.Now().Before(r.end), interrupted: errors.Is(r.outer.Err(), context.Canceled),
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.frozen {
-		r.failures = append(r.failures, failure{err: err, where: strings.Join(where, " ")})
+		r.failures = append(r.failures, f)
 	}
 }
 
@@ -171,7 +181,8 @@ func (r *Report) Limit(limits ...Limit) {
 }
 
 // Detail adds words to the rows of all metrics with exactly these label
-// values: "20261121-002249F ended at 02:03".
+// values: "20261121-002249F ended at 02:03". What is beyond the length of a
+// row is dropped.
 func (r *Report) Detail(text string, labels ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -182,10 +193,12 @@ func (r *Report) Detail(text string, labels ...string) {
 		r.details = make(map[string]string)
 	}
 	key := strings.Join(labels, "\x00")
-	if old := r.details[key]; old != "" {
-		text = old + ", " + text
+	switch old := r.details[key]; {
+	case old == "":
+		r.details[key] = text
+	case len(old) < maxDetail:
+		r.details[key] = old + ", " + text
 	}
-	r.details[key] = text
 }
 
 // Summarize sets what line 1 says when everything is fine.
@@ -295,6 +308,10 @@ func (r *Report) Remember(v any) {
 
 // Now is the time of the look, by the face's clock.
 func (r *Report) Now() time.Time { return r.now() }
+
+// maxDetail bounds the details of a row in bytes, more than a row shows: a
+// check may add one for each of many things.
+const maxDetail = 8 * MaxText
 
 // errPanic marks a recovered panic.
 var errPanic = errors.New("this is a defect of the check, please report it")
