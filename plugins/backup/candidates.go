@@ -179,7 +179,7 @@ func (l *dumpLook) inspect(ctx context.Context, c candidate) (dump.Result, error
 
 func open(ctx context.Context, c candidate, depth int64) (dump.Result, error) {
 	if c.info.IsDir() {
-		return dump.InspectDirectory(ctx, c.path, c.entries, depth == dump.Whole)
+		return dump.InspectDirectory(ctx, c.path, c.entries, c.size <= depth)
 	}
 	f, info, err := safefile.Open(c.path)
 	if err != nil {

@@ -270,10 +270,19 @@ func (r *reader) custom() (Result, error) {
 		}
 		known = known && at > 0
 	}
+	from := t.end
 	if !r.whole {
-		return Result{Format: format, Proven: known}, nil
+		// Zeros end a data block, and so does a file that lost its end: then
+		// the last block tells.
+		zeros, err := r.zerosAtEnd()
+		if err != nil || !zeros {
+			return Result{Format: format, Proven: known}, err
+		}
+		if known {
+			from = t.last()
+		}
 	}
-	missing, err := r.blocks(t)
+	missing, err := r.blocks(t, from)
 	switch {
 	case r.err != nil:
 		return Result{}, r.err
@@ -291,10 +300,22 @@ func customEnds(tail []byte) bool {
 	return bytes.HasSuffix(tail, []byte{0, 0, 0, 0, 0})
 }
 
-// blocks walks over all data blocks and returns how many of the table of
-// contents are missing.
-func (r *reader) blocks(t *toc) (missing int, err error) {
-	if _, err := r.Seek(t.end, io.SeekStart); err != nil {
+// last keeps only the last data block in the table, and returns its place.
+func (t *toc) last() int64 {
+	var id, at int64
+	for i, a := range t.data {
+		if a > at {
+			id, at = i, a
+		}
+	}
+	t.data = map[int64]int64{id: at}
+	return at
+}
+
+// blocks walks over the data blocks from a place on and returns how many of
+// the table of contents are missing.
+func (r *reader) blocks(t *toc, from int64) (missing int, err error) {
+	if _, err := r.Seek(from, io.SeekStart); err != nil {
 		return 0, err
 	}
 	p := &tocParser{r: bufio.NewReaderSize(r, int(min(chunk, r.size))), integer: t.integer}

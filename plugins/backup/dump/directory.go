@@ -71,14 +71,23 @@ func InspectDirectory(ctx context.Context, dir string, entries []fs.FileInfo, wh
 		}
 		files = append(files, blobs...)
 	}
-	var missing []string
+	var missing, empty []string
 	for _, name := range files {
-		if !present(sizes, name) {
+		switch file, ok := present(sizes, name); {
+		case !ok:
 			missing = append(missing, name)
+		case sizes[file] == 0 && (file != name || !strings.HasPrefix(name, "blob")):
+			// Of what pg_dump writes only an uncompressed large object is
+			// empty; a crash empties files.
+			empty = append(empty, file)
 		}
 	}
 	if len(missing) > 0 {
 		d.Problem = fmt.Sprintf("%d of %d files of its table of contents are missing, %s first", len(missing), len(files), missing[0])
+		return d, nil
+	}
+	if len(empty) > 0 {
+		d.Problem = fmt.Sprintf("%d of %d files of its table of contents are empty, %s first", len(empty), len(files), empty[0])
 		return d, nil
 	}
 	d.Proven = true
@@ -141,14 +150,14 @@ func blobFiles(ctx context.Context, path string) ([]string, error) {
 	return names, nil
 }
 
-// present tells whether a data file is there, compressed or not.
-func present(sizes map[string]int64, name string) bool {
+// present finds a data file, compressed or not.
+func present(sizes map[string]int64, name string) (file string, ok bool) {
 	for _, suffix := range []string{"", ".gz", ".lz4", ".zst"} {
 		if _, ok := sizes[name+suffix]; ok {
-			return true
+			return name + suffix, true
 		}
 	}
-	return false
+	return "", false
 }
 
 // readFiles reads all files to their ends and says what is wrong with the

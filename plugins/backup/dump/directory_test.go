@@ -59,6 +59,8 @@ func TestInspectDirectory(t *testing.T) {
 		{"list of large objects missing", remove("blobs.toc"), false, "blobs.toc"},
 		{"table of contents cut", truncate("toc.dat", 1), false, "toc.dat ends early"},
 		{"table of contents empty", truncate("toc.dat", 2370), false, "no table of contents"},
+		{"table's data empty", truncate("3344.dat.gz", 6428), false, "1 of 4 files of its table of contents are empty, 3344.dat.gz first"},
+		{"large object empty", truncate("blob_16405.dat.gz", 24), false, "blob_16405.dat.gz"},
 		{"data cut", truncate("3344.dat.gz", 100), true, "3344.dat.gz: it ends early"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -103,6 +103,9 @@ func (r *reader) other(head []byte) (Result, error) {
 				result.Problem = "its xz stream ends early"
 			}
 		}
+		if zeros, err := r.zerosAtEnd(); zeros || err != nil {
+			return early(known.format), err
+		}
 		if r.whole {
 			return result, r.readAll()
 		}
@@ -112,6 +115,14 @@ func (r *reader) other(head []byte) (Result, error) {
 		return Result{Problem: "it begins with nothing but zero bytes"}, nil
 	}
 	return Result{Problem: "it is no dump of a known format"}, nil
+}
+
+// zerosAtEnd tells a file that ends with nothing but zeros, as one does whose
+// space was reserved and never written, or lost in a crash. No compressed
+// stream ends like that: it would have compressed them.
+func (r *reader) zerosAtEnd() (bool, error) {
+	tail, err := r.part(r.size-tailSize, tailSize)
+	return len(tail) == tailSize && len(bytes.Trim(tail, "\x00")) == 0, err
 }
 
 // reader reads a file in chunks, ends with its context and tells errors of

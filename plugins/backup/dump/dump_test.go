@@ -248,7 +248,11 @@ func (v *virtual) ReadAt(p []byte, at int64) (int, error) {
 func TestInspectHuge(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 40
-	plain, custom, piped, tarred := read(t, "plain.sql"), read(t, "custom.dump"), read(t, "piped.dump"), read(t, "tar.tar")
+	plain, custom, piped := read(t, "plain.sql"), read(t, "custom.dump"), read(t, "piped.dump")
+	var tarred bytes.Buffer
+	if err := tar.NewWriter(&tarred).WriteHeader(&tar.Header{Name: "x", Size: size - 3*tarBlock, Mode: 0o600}); err != nil {
+		t.Fatal(err)
+	}
 	gzipped := compress(t, append(bytes.Clone(plain), randomText()...))
 	for _, test := range []struct {
 		name       string
@@ -256,7 +260,7 @@ func TestInspectHuge(t *testing.T) {
 		want       Result
 	}{
 		{"plain", plain, plain[len(plain)-200:], Result{Format: "plain", Proven: true}},
-		{"tar", tarred, make([]byte, 1024), Result{Format: "tar", Proven: true}},
+		{"tar", tarred.Bytes(), make([]byte, 1024), Result{Format: "tar", Proven: true}},
 		{"custom", custom[:4000], make([]byte, 5), Result{Format: "custom", Proven: true}},
 		{"custom, cut", custom[:4000], nil, early("custom")},
 		{"custom, piped", piped[:4000], make([]byte, 5), Result{Format: "custom"}},
@@ -273,6 +277,59 @@ func TestInspectHuge(t *testing.T) {
 		var unfinished *Unfinished
 		if test.name == "plain" && (!errors.As(err, &unfinished) || unfinished.Size != size) {
 			t.Errorf("Inspect(1 TiB of %s, whole) = %v; want it unfinished", test.name, err)
+		}
+	}
+}
+
+// TestInspectLostEnd: after a crash a file has its size, and zeros where its
+// end was not written. Zeros are also how tar and custom dumps end.
+func TestInspectLostEnd(t *testing.T) {
+	t.Parallel()
+	lose := func(data []byte, from int) []byte {
+		return append(bytes.Clone(data[:from]), make([]byte, len(data)-from)...)
+	}
+	// More of the same: as large as what is not read whole.
+	large := func(name string) []byte { return append(read(t, name), make([]byte, 20<<20)...) }
+	tarred, custom := read(t, "tar.tar"), read(t, "custom.dump")
+	random := string(randomText())
+	archived := archive(t, map[string]string{"uploads/1": random})
+	stream := append(compress(t, append(read(t, "plain.sql"), random...)), make([]byte, tailSize)...)
+	for _, test := range []struct {
+		name   string
+		data   []byte
+		format string
+		depth  int64
+	}{
+		{"tar, half", lose(tarred, len(tarred)/2), "tar", Ends},
+		{"tar, half", lose(tarred, len(tarred)/2), "tar", Whole},
+		{"tar, script", lose(tarred, len(tarred)-8192), "tar", Ends},
+		{"tar, zeros behind it", large("tar.tar"), "tar", Ends},
+		{"tar of files", append(archived, make([]byte, 2<<20)...), "tar", Whole},
+		{"custom", lose(custom, len(custom)*9/10), "custom", Whole},
+		{"custom, zeros behind it", large("custom.dump"), "custom", Small},
+		{"custom, a block of zeros", lose(large("custom.dump"), len(custom)-100), "custom", Small},
+		{"custom, piped", large("piped.dump"), "custom", Small},
+		{"gzip", stream, "plain gzip", Ends},
+		{"zstd", append([]byte("\x28\xb5\x2f\xfd"+random), make([]byte, tailSize)...), "zstd", Ends},
+	} {
+		got := inspect(t, test.data, test.depth)
+		if got.Format != test.format || got.Problem == "" || got.Proven {
+			t.Errorf("Inspect(%s without its end, depth %d) = %+v; want a %s with a problem", test.name, test.depth, got, test.format)
+		}
+	}
+}
+
+// TestInspectEndsInZeros: a large object of zeros, not compressed, may be
+// what a custom dump ends with.
+func TestInspectEndsInZeros(t *testing.T) {
+	t.Parallel()
+	custom := read(t, "custom.dump")
+	const kept = 10 // the zeros that end the last large object and the block
+	data := append(bytes.Clone(custom[:len(custom)-kept]), 0, 0, 0x40, 0, 0) // a chunk of 16 KiB
+	data = append(append(data, make([]byte, 16<<10)...), make([]byte, kept)...)
+	for _, depth := range []int64{Ends, Whole} {
+		if got := inspect(t, data, depth); got.Problem != "" || !got.Proven {
+			t.Errorf("Inspect(custom with zeros in its last block, depth %d) = %+v; want it proven", depth, got)
 		}
 	}
 }

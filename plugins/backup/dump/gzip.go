@@ -26,6 +26,9 @@ func (r *reader) gzip() (Result, error) {
 	case inner == "":
 		return Result{Problem: "its gzip holds no dump of a known format"}, nil
 	case !r.whole:
+		if zeros, err := r.zerosAtEnd(); zeros || err != nil {
+			return early(format), err
+		}
 		return Result{Format: format}, nil
 	}
 	end := &ending{}
@@ -66,7 +69,7 @@ func (r *reader) stop(format string, err error) (Result, error) {
 	switch {
 	case r.err != nil:
 		return Result{}, r.err
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.Is(err, errCut):
 		return early(format), nil
 	}
 	return damaged(format, err), nil
@@ -97,6 +100,9 @@ func innerEnd(format string, head []byte, end *ending) Result {
 	}
 	return Result{Format: format, Proven: true}
 }
+
+// errCut is an archive that ends before its file does.
+var errCut = errors.New("it ends early")
 
 // errLarge stops a decompressor that brings out more than is read without the
 // wish for the whole.
