@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -220,7 +221,7 @@ func FromArgs(fs *pflag.FlagSet, args []string) error {
 		return fs.Set(f.Name, value)
 	})
 	if err != nil {
-		return err
+		return withoutValue(err)
 	}
 	if fs.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q: options start with -", fs.Arg(0))
@@ -230,6 +231,23 @@ func FromArgs(fs *pflag.FlagSet, args []string) error {
 			err = fmt.Errorf("--%s on the command line can be read by every local user: use --%s-file FILE%s", f.Name, f.Name, orEnv(f))
 		}
 	})
+	return err
+}
+
+// withoutValue keeps the parser's error from quoting what may be a password:
+// "-asecret" where there is no -a, "-psecret" where -p is a port.
+func withoutValue(err error) error {
+	var unknown *pflag.NotExistError
+	var invalid *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
+		return fmt.Errorf("unknown option -%s", unknown.GetSpecifiedName())
+	case errors.As(err, &invalid):
+		var number *strconv.NumError
+		if errors.As(err, &number) {
+			return fmt.Errorf("option --%s: not a number of its kind (%s): %w", invalid.GetFlag().Name, invalid.GetFlag().Value.Type(), number.Err)
+		}
+	}
 	return err
 }
 

@@ -108,7 +108,7 @@ func writeEntry(b *strings.Builder, head, text string) {
 }
 
 // shortUsage is what a wrong option gets: the guidelines allow 23 lines.
-func (p *Plugin) shortUsage(f *flags) string {
+func (p *Plugin) shortUsage() string {
 	var b strings.Builder
 	b.WriteString("Usage: " + p.name() + " [options]\n")
 	for i, e := range p.Definition.Examples {

@@ -5,6 +5,7 @@
 package plugin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -31,6 +33,8 @@ type Plugin struct {
 	Env        func(name string) (string, bool) // nil: no environment
 	Stdout     io.Writer
 	Now        func() time.Time
+
+	said bool // the verdict is out
 }
 
 // Main runs the definition as this process and exits with the verdict.
@@ -40,7 +44,14 @@ func Main(d *check.Definition) {
 		p.printVersion()
 		os.Exit(int(check.Unknown))
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	// A reader that has gone away must not turn the exit code into a signal's.
+	// Ignoring it would be handed on to child processes.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	ends := []os.Signal{syscall.SIGTERM, syscall.SIGINT}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup does
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	defer stop()
 	os.Exit(p.Run(ctx))
 }
@@ -56,47 +67,74 @@ func (p *Plugin) printVersion() { p.print([]byte(p.name() + " " + version() + "\
 // Run takes one look, writes the output in one write and returns the exit
 // code, 0 to 3, whatever happens.
 func (p *Plugin) Run(ctx context.Context) (code int) {
-	code = int(check.Unknown)
+	p.said = false
+	f := &flags{}
 	defer func() {
 		if cause := recover(); cause != nil {
-			p.print([]byte(p.Definition.Title + " UNKNOWN: panic: " + check.Clean(fmt.Sprint(cause)) + " (a defect of the plugin, please report it)\n"))
-			code = int(check.Unknown)
+			code = p.refuse(f, fmt.Errorf("panic: %v (a defect of the plugin, please report it)", cause), "")
 		}
 	}()
-	f := newFlags(p.Definition)
-	if output, ok := p.parse(f); !ok {
+	f = newFlags(p.Definition)
+	output, err := p.parse(f)
+	if err == nil && output != nil {
 		p.print(output)
 		return int(check.Unknown)
 	}
-	look, err := p.look(f)
-	if err != nil {
-		p.print(p.usageError(f, err))
-		return int(check.Unknown)
+	var look *check.Look
+	if err == nil {
+		look, err = p.look(f)
 	}
-	defer look.Check.Close()
+	if err != nil {
+		return p.refuse(f, err, p.shortUsage())
+	}
 	result := look.Run(ctx)
-	return int(p.deliver(f, result))
+	code = int(p.deliver(f, result))
+	p.close(look.Check, result)
+	return code
+}
+
+// fileLimit bounds what touches files after the look, which has a deadline of
+// its own: a file system that hangs must not hold the verdict back for ever.
+const fileLimit = 2 * time.Second
+
+// within runs f for at most limit and recovers its panic.
+func within(limit time.Duration, what, on string, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- check.Go(context.Background(), func(context.Context) error { return f() }) }()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		return check.Faultf(check.Config, what, on, "no end within %s", check.FormatDuration(limit))
+	}
+}
+
+// close lets the check give back what it holds. A check that still runs is
+// left alone; a verdict that is out is not changed by what fails here.
+func (p *Plugin) close(c check.Check, r *check.Result) {
+	if r.Abandoned == nil {
+		_ = within(fileLimit, "close", "", c.Close)
+	}
 }
 
 // parse fills the flags from all sources. It returns what to print instead of
-// a look: a help text, the version, an error.
-func (p *Plugin) parse(f *flags) (output []byte, ok bool) {
-	err := options.FromArgs(f.set, p.Args)
+// a look, if anything: a help text, the version.
+func (p *Plugin) parse(f *flags) (output []byte, err error) {
+	err = options.FromArgs(f.set, p.Args)
 	switch {
 	case errors.Is(err, pflag.ErrHelp) || err == nil && f.help:
-		return p.help(f), false
+		return p.help(f), nil
 	case err == nil && f.version:
-		return []byte(p.name() + " " + version() + "\n"), false
+		return []byte(p.name() + " " + version() + "\n"), nil
 	case err == nil && f.extraOpts.given:
-		err = p.extraOptions(f)
+		err = within(f.timeout.d, "read options from", "files", func() error { return p.extraOptions(f) })
 	}
 	if err == nil && p.Env != nil {
 		err = options.FromEnv(f.set, p.Env)
 	}
-	if err != nil {
-		return p.usageError(f, err), false
-	}
-	return nil, true
+	return nil, err
 }
 
 func (p *Plugin) extraOptions(f *flags) error {
@@ -118,12 +156,11 @@ func (p *Plugin) look(f *flags) (*check.Look, error) {
 			errs = append(errs, err)
 		}
 	}
-	for severity, values := range map[check.State][]string{check.Warning: f.warning, check.Critical: f.critical} {
-		limits, err := check.ParseLimits(p.Definition, severity, values)
-		keep(err)
-		l.Limits = append(l.Limits, limits...)
-	}
-	var err error
+	critical, err := check.ParseLimits(p.Definition, check.Critical, f.critical)
+	keep(err)
+	warning, err := check.ParseLimits(p.Definition, check.Warning, f.warning)
+	keep(err)
+	l.Limits = append(critical, warning...)
 	l.Severities, err = check.ParseSeverities(p.Definition, f.severity)
 	keep(err)
 	l.Only, err = check.ParseParts(p.Definition, f.only)
@@ -136,23 +173,46 @@ func (p *Plugin) look(f *flags) (*check.Look, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	l.Memory = p.memory(f)
-	return l, nil
+	err = within(f.timeout.d, "find", "the state directory", func() error { l.Memory = p.memory(f); return nil })
+	return l, err
 }
 
 // deliver writes the state file and the output. A state file that cannot be
-// written must not leave an old verdict standing unnoticed.
+// written must not leave an old verdict standing unnoticed, nor hide a worse
+// one on line 1.
 func (p *Plugin) deliver(f *flags, r *check.Result) check.State {
-	if f.stateFile != "" {
-		if err := writeStateFile(f.stateFile, r, p.now()); err != nil {
-			r.Rows = append([]check.Row{{
-				State: check.Unknown, Kind: check.RowFault, Reason: check.ReasonOf(err), Text: check.Clean(err.Error()),
-			}}, r.Rows...)
-			r.State = check.Worst(r.State, check.Unknown)
+	if err := p.stateFile(f, r); err != nil {
+		row := check.Row{State: check.Unknown, Kind: check.RowFault, Reason: check.ReasonOf(err), Text: check.Clean(err.Error())}
+		at := slices.IndexFunc(r.Rows, func(other check.Row) bool { return !other.State.WorseThan(row.State) })
+		if at < 0 {
+			at = len(r.Rows)
 		}
+		r.Rows = slices.Insert(slices.Clip(r.Rows), at, row)
+		r.State = check.Worst(r.State, row.State)
+		r.Reason = cmp.Or(r.Reason, row.Reason)
 	}
 	p.print(renderers()[f.output](r, f.verbose))
 	return r.State
+}
+
+func (p *Plugin) stateFile(f *flags, r *check.Result) error {
+	if f.stateFile == "" {
+		return nil
+	}
+	now := p.now()
+	return within(fileLimit, "write the state file", f.stateFile, func() error { return writeStateFile(f.stateFile, r, now) })
+}
+
+// refuse says why there was no look, in the state file too: its readers must
+// not go on with the verdict before.
+func (p *Plugin) refuse(f *flags, err error, usage string) int {
+	text := check.CleanMax(strings.Join(strings.Split(err.Error(), "\n"), "; "), 2*check.MaxText)
+	r := &check.Result{Definition: p.Definition, State: check.Unknown, Rows: []check.Row{{State: check.Unknown, Kind: check.RowFault, Text: text}}}
+	if err := p.stateFile(f, r); err != nil {
+		text += "; " + check.Clean(err.Error())
+	}
+	p.print([]byte(p.Definition.Title + " UNKNOWN: " + text + "\n" + usage))
+	return int(check.Unknown)
 }
 
 func (p *Plugin) now() time.Time {
@@ -163,9 +223,11 @@ func (p *Plugin) now() time.Time {
 }
 
 // print writes everything at once: a reader that is slow to drain the pipe
-// gets all of up to 4,096 bytes (nagioscore#625).
+// gets all of up to 4,096 bytes (nagioscore#625). What comes after a verdict is
+// not printed.
 func (p *Plugin) print(output []byte) {
-	if p.Stdout != nil {
+	if p.Stdout != nil && !p.said {
+		p.said = true
 		p.Stdout.Write(output) //nolint:errcheck // nowhere to report it
 	}
 }
@@ -175,13 +237,6 @@ func (p *Plugin) name() string {
 		return p.Name
 	}
 	return p.Definition.Plugin()
-}
-
-// usageError is what a wrong option gets: the error on line 1, then the short
-// usage.
-func (p *Plugin) usageError(f *flags, err error) []byte {
-	first := strings.Join(strings.Split(err.Error(), "\n"), "; ")
-	return []byte(p.Definition.Title + " UNKNOWN: " + check.CleanMax(first, 2*check.MaxText) + "\n" + p.shortUsage(f))
 }
 
 type renderer func(r *check.Result, verbose int) []byte

@@ -26,7 +26,7 @@ import (
 func (p *Plugin) memory(f *flags) check.Memory {
 	name := p.Definition.Name + "-" + memoryKey(p.Definition, f.set) + ".json"
 	if f.stateDir != "" {
-		return &fileMemory{dir: f.stateDir, name: name}
+		return &fileMemory{dir: filepath.Clean(f.stateDir), name: name} // "link/" would follow the link
 	}
 	for _, dir := range p.stateDirs() {
 		if info, err := os.Lstat(dir.path); err == nil && owned(info) == nil || err != nil && dir.make {

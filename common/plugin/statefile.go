@@ -14,6 +14,9 @@ import (
 // checks do, so that a check runs as the user who may look and another reads
 // its verdict.
 func writeStateFile(path string, r *check.Result, now time.Time) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return check.Faultf(check.Config, "write the state file", path, "not a regular file, and it would be replaced")
+	}
 	text := cut(strings.TrimPrefix(firstLine(r), r.Definition.Title+" "+r.State.String()+": "), maxLine)
 	line := fmt.Sprintf("%d|%d|%s|%s\n", now.Unix(), r.State, r.State, text)
 	if err := replaceFile(path, []byte(line), 0o644); err != nil {

@@ -13,6 +13,7 @@ const (
 	maxOutput   = 4096
 	maxPerfdata = 3000
 	maxLine     = 800
+	minText     = 80 // of the problem on line 1
 )
 
 // Text renders the result for Nagios and Icinga: the worst problem and the
@@ -37,17 +38,19 @@ func Text(r *check.Result, verbose int) []byte {
 
 // firstLine is "TITLE STATE: the worst problem, N more problems of M".
 func firstLine(r *check.Result) string {
-	text := okText(r)
+	text, rest := okText(r), ""
 	if r.State != check.OK && len(r.Rows) > 0 {
 		text = r.Rows[0].Text
 		if more := r.Problems() - 1; more > 0 {
-			text += fmt.Sprintf(", %d more problem%s of %d", more, plural(more), len(r.Rows))
+			rest = fmt.Sprintf(", %d more problem%s of %d", more, plural(more), len(r.Rows))
 		}
 	}
 	for _, notice := range r.Notices {
-		text += " (" + check.Clean(notice) + ")"
+		rest += " (" + check.Clean(notice) + ")"
 	}
-	return r.Definition.Title + " " + r.State.String() + ": " + text
+	head := r.Definition.Title + " " + r.State.String() + ": "
+	// A long text must not push out what is said whatever the verdict.
+	return head + cut(text, max(maxLine-len(head)-len(rest), minText)) + rest
 }
 
 func okText(r *check.Result) string {
