@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -198,22 +199,34 @@ func extension(name string) string {
 	return ext
 }
 
+// changing is what differs between the names of dumps of one thing beside
+// digits: weekdays, and endings that rotation puts numbers behind.
+var changing = regexp.MustCompile(`(?i)((^|[._-])(mon|tues?|wed(nes)?|thu(rs)?|fri|sat(ur)?|sun)(day)?|[._-]|` +
+	`\.(sql|psql|pgsql|dump|pgdump|dmp|custom|backup|bak|tar|tgz|zip|gz|xz|zst|bz2|lz4))$`)
+
 // stem is what dumps of the same thing have in common: the name up to its
-// first digit, or without digits where it begins with one.
+// first digit, or without digits where it begins with one, and without what
+// changes or only says the format.
 func stem(name string) string {
 	digit := func(r rune) bool { return r >= '0' && r <= '9' }
-	if i := strings.IndexFunc(name, digit); i != 0 {
-		if i < 0 {
-			i = len(name)
-		}
-		return name[:i]
+	switch i := strings.IndexFunc(name, digit); {
+	case i > 0:
+		name = name[:i]
+	case i == 0:
+		name = strings.TrimLeft(strings.Map(func(r rune) rune {
+			if digit(r) {
+				return -1
+			}
+			return r
+		}, name), "._- ")
 	}
-	return strings.Map(func(r rune) rune {
-		if digit(r) {
-			return -1
+	for {
+		shorter := changing.ReplaceAllString(name, "")
+		if shorter == name {
+			return name
 		}
-		return r
-	}, name)
+		name = shorter
+	}
 }
 
 // unfinishedName tells names under which programs write what they rename when

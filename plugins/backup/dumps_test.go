@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"archive/tar"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -198,6 +199,14 @@ func TestDumps(t *testing.T) {
 			p.file("zulip-20.sql", sized(p.t, 100<<10), 26*hour)
 			p.file("zulip-21.sql.gz", packed, 2*hour)
 		}, "", nil, "BACKUP OK: PLACE: last backup 2 h ago (plain gzip, 7.22 KiB), 2 backups", ""},
+		{"shrunk, rotated", func(p *place) {
+			p.file("zulip.sql.1", sized(p.t, 100<<10), 26*hour)
+			p.file("zulip.sql", plain, 2*hour)
+		}, "", nil, "BACKUP WARNING: PLACE: size against the one before 11.1 % (below 50 %), zulip.sql ended 2026-11-21 10:00 UTC, 12.5 KiB after 113 KiB", ""},
+		{"shrunk, named by the weekday", func(p *place) {
+			p.file("zulip-Fri.sql", sized(p.t, 100<<10), 26*hour)
+			p.file("zulip-Sat.sql", plain, 2*hour)
+		}, "", nil, "BACKUP WARNING: PLACE: size against the one before 11.1 % (below 50 %), zulip-Sat.sql ended 2026-11-21 10:00 UTC, 12.5 KiB after 113 KiB", ""},
 		{"smaller for its thing", func(p *place) {
 			p.file("zulip-21.sql", sized(p.t, 100<<10), 3*hour)
 			p.file("globals-21.sql", plain, 2*hour)
@@ -303,27 +312,47 @@ func TestVerifyUnfinished(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	path := filepath.Join(p.dir, "zulip.tar")
-	head := dumpFile(t, "tar.tar")[:512]
-	copy(head[124:136], "77777777777\x00") // one entry of 8 GiB
-	sum := int64(0)
-	copy(head[148:156], "        ")
-	for _, c := range head {
-		sum += int64(c)
-	}
-	copy(head[148:156], fmt.Sprintf("%06o\x00 ", sum))
-	p.file("zulip.tar", head, hour)
-	p.must(os.Truncate(path, 64<<30)) // sparse
+	const size = 8 << 30
+	var head bytes.Buffer
+	p.must(tar.NewWriter(&head).WriteHeader(&tar.Header{Name: "uploads", Size: size, Mode: 0o600}))
+	p.file("zulip.tar", head.Bytes(), hour)
+	p.must(os.Truncate(path, 3*512+size)) // sparse
 	p.must(os.Chtimes(path, time.Time{}, now().Add(-hour)))
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
 	c := newBackup(fs)
 	p.must(fs.Parse([]string{"--verify", "--path=" + path}))
 	l := &check.Look{Definition: Definition, Check: c, Now: now, Timeout: time.Second}
 	r := l.Run(context.Background())
-	if got := firstLine(r); r.State != check.Unknown || r.Reason != check.Config || !strings.Contains(got, " of 64 GiB read in ") || !strings.Contains(got, "give it more time with -t, about") {
+	if got := firstLine(r); r.State != check.Unknown || r.Reason != check.Config || !strings.Contains(got, " of 8 GiB read in ") || !strings.Contains(got, "give it more time with -t, about") {
 		t.Errorf("look = %s, reason %s; want UNKNOWN that says how much was read", got, r.Reason)
 	}
 	if r = lookAt(t, nil, "--path="+path); r.State != check.OK {
 		t.Errorf("look without --verify = %s; want OK by its end", firstLine(r))
+	}
+}
+
+// TestStem: what names of dumps of one thing have in common.
+func TestStem(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"zulip.sql":               "zulip",
+		"zulip.sql.gz":            "zulip",
+		"zulip.sql.gz.3":          "zulip",
+		"zulip.sql.3.gz":          "zulip",
+		"zulip-2026-11-21.sql.gz": "zulip",
+		"zulip_sat.sql.gz":        "zulip",
+		"zulip.Saturday.dump":     "zulip",
+		"zulip-mon-1.sql":         "zulip",
+		"sat.sql":                 "",
+		"2026-11-21-zulip.sql":    "zulip",
+		"zulip-backup-2026-11-21-02-00-00-a1b2.tar.gz": "zulip-backup",
+		"globals.sql":    "globals",
+		"monitoring.sql": "monitoring",
+		"db.friends.sql": "db.friends",
+	} {
+		if got := stem(name); got != want {
+			t.Errorf("stem(%q) = %q; want %q", name, got, want)
+		}
 	}
 }
 

@@ -50,10 +50,12 @@ type status struct {
 }
 
 type pgBackup struct {
-	Label    string `json:"label"`
-	Type     string `json:"type"`
-	Error    *bool  `json:"error"` // page checksum errors; null in old versions
-	Database struct {
+	Label string `json:"label"`
+	Type  string `json:"type"`
+	Error *bool  `json:"error"` // page checksum errors; null in old versions
+	// Reference names the backups that hold the files that did not change.
+	Reference []string `json:"reference"`
+	Database  struct {
 		ID      int `json:"id"`
 		RepoKey int `json:"repo-key"`
 	} `json:"database"`
@@ -162,10 +164,10 @@ func (st *stanza) set(name string, key int, state status, refusal func(string) e
 	s.judge(state, refusal)
 	current, about := st.current(key)
 	former := 0
-	for _, b := range st.Backup {
-		if b.Database.RepoKey != key && b.Database.RepoKey != 0 && key != 0 {
-			continue
-		}
+	here := slices.DeleteFunc(slices.Clone(st.Backup), func(b pgBackup) bool {
+		return b.Database.RepoKey != key && b.Database.RepoKey != 0 && key != 0
+	})
+	for _, b := range here {
 		// A backup of what was here before an upgrade holds nothing that was
 		// written since.
 		if current > 0 && b.Database.ID < current {
@@ -175,6 +177,9 @@ func (st *stanza) set(name string, key int, state status, refusal func(string) e
 		one, err := b.backup()
 		if err != nil {
 			return set{}, err
+		}
+		if lost := b.lost(here); lost != "" && one.problem == "" {
+			one.problem = "it builds on " + lost + ", which the repository does not have: it cannot be restored"
 		}
 		s.backups = append(s.backups, one)
 	}
@@ -218,6 +223,17 @@ func (st *stanza) current(key int) (id int, about string) {
 		}
 	}
 	return id, about
+}
+
+// lost names the first backup that this one builds on and that is not among
+// those that are there.
+func (b *pgBackup) lost(there []pgBackup) string {
+	for _, label := range b.Reference {
+		if !slices.ContainsFunc(there, func(other pgBackup) bool { return other.Label == label }) {
+			return label
+		}
+	}
+	return ""
 }
 
 // maxUnix is the end of the year 9999: what is beyond are no seconds.

@@ -104,6 +104,8 @@ func TestPgBackRest(t *testing.T) {
 			"BACKUP OK: flectra: last backup 0 s ago (diff, 65.9 MiB), 3 backups"},
 		{"all have errors", edit("pgbackrest-info.json", `"error":false`, `"error":true`), nil, 0, ended,
 			"BACKUP CRITICAL: flectra: no good backup: 20261121-002944F_20261121-002953D ended 2026-11-21 00:29 UTC: it has page checksum errors: the database itself is damaged ('pgbackrest info --set' names the files)"},
+		{"full one lost", edit("pgbackrest-info-2.json", `"label": "20261121-002249F",`, `"label": "20261120-000000F",`, `"label":"20261121-002249F",`, `"label":"20261120-000000F",`), nil, 0, ended,
+			"BACKUP CRITICAL: main: 20261121-002249F_20261121-002253I ended 2026-11-21 00:22 UTC: it builds on 20261121-002249F, which the repository does not have: it cannot be restored; the last good one is 20261120-000000F ended 2026-11-21 00:22 UTC"},
 		{"no backup", recorded(t, "pgbackrest-no-backup.json"), nil, 0, ended,
 			"BACKUP CRITICAL: main: no backup: pgbackrest says: no valid backups"},
 		{"first one running", edit("pgbackrest-no-backup.json", `"held":false`, `"held":true`), nil, 0, ended,

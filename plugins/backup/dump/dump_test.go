@@ -324,7 +324,7 @@ func TestInspectLostEnd(t *testing.T) {
 func TestInspectEndsInZeros(t *testing.T) {
 	t.Parallel()
 	custom := read(t, "custom.dump")
-	const kept = 10 // the zeros that end the last large object and the block
+	const kept = 10                                                          // the zeros that end the last large object and the block
 	data := append(bytes.Clone(custom[:len(custom)-kept]), 0, 0, 0x40, 0, 0) // a chunk of 16 KiB
 	data = append(append(data, make([]byte, 16<<10)...), make([]byte, kept)...)
 	for _, depth := range []int64{Ends, Whole} {
