@@ -234,7 +234,8 @@ func run(t *testing.T, server *testbed.Postgres, name string, args ...string) {
 func TestOtherTakers(t *testing.T) {
 	t.Parallel()
 	bed := testbed.New(t)
-	primary := bed.Postgres(testbed.PostgresOptions{Config: map[string]string{"wal_level": "logical"}})
+	// The backup's checkpoint must not take away the segment that pg_receivewal begins with.
+	primary := bed.Postgres(testbed.PostgresOptions{Config: map[string]string{"wal_level": "logical", "wal_keep_size": "1GB"}})
 	primary.Configure(map[string]string{"synchronous_standby_names": "standby"})
 	run(t, primary, "pg_receivewal", "-D", bed.MkdirFor("postgres", "received", 0o700), "--status-interval", "1", "--no-loop")
 	run(t, primary, "pg_basebackup", "-D", bed.MkdirFor("postgres", "backup", 0o700), "-X", "none", "--max-rate", "32k", "-c", "fast")
