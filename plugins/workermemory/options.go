@@ -164,7 +164,7 @@ func expected(text string) (limits []check.Limit, noneIsFine bool, err error) {
 		spec = text + ":" + text
 	}
 	r, err := check.ParseRange(spec, check.None)
-	if err == nil && (r.Inside || r.Start < 0 || math.IsInf(r.Start, 0)) {
+	if err == nil && (r.Inside || r.Start < 0 || math.IsInf(r.Start, 0) || !isWhole(r.Start) || !isWhole(r.End)) {
 		err = errors.New("write how many, 15, or from how many to how many, 4: or 10:20")
 	}
 	if err != nil {
@@ -176,6 +176,10 @@ func expected(text string) (limits []check.Limit, noneIsFine bool, err error) {
 		{Metric: workers, Severity: check.Warning, Range: r},
 	}, r.Start == 0, nil
 }
+
+// isWhole tells that something can be counted up to a bound; 4.5 is no number
+// of workers but a slip, and would mean none to four.
+func isWhole(bound float64) bool { return bound == math.Trunc(bound) }
 
 // Limits of the process that serves all queues with a thread for each. It
 // does the work of some fourteen processes but loads Zulip once, so the

@@ -32,6 +32,8 @@ func TestPrepareRefuses(t *testing.T) {
 		{"--expect=~:5", "--expect ~:5"},
 		{"--expect=@1:2", "--expect @1:2"},
 		{"--expect=5:1", "--expect 5:1"},
+		{"--expect=4.5", "--expect 4.5"},
+		{"--expect=1.5:", "--expect 1.5:"},
 		{"--user=no-such-user", "--user no-such-user"},
 		{"--user=-1", "--user -1"},
 		{"--user=99999999999", "--user 99999999999"},
