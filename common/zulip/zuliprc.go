@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/belfry-monitoring/belfry/common/check"
@@ -126,6 +127,8 @@ func ParseSite(text string) (*url.URL, error) {
 		return nil, fmt.Errorf("site: %q is neither https nor http", u.Scheme)
 	case u.Hostname() == "" || strings.ContainsAny(u.Host, " \t"):
 		return nil, errors.New("site names no host: write https://chat.example.org")
+	case u.Port() != "" && !isPort(u.Port()):
+		return nil, fmt.Errorf("site: there is no port %s", u.Port())
 	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
 		return nil, errors.New("site must end with its path: no ? and no #")
 	}
@@ -135,4 +138,9 @@ func ParseSite(text string) (*url.URL, error) {
 	u.Path = strings.TrimSuffix(strings.TrimRight(u.Path, "/"), "/api")
 	u.RawPath = ""
 	return u, nil
+}
+
+func isPort(text string) bool {
+	port, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && port > 0
 }

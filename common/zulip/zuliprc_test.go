@@ -101,6 +101,8 @@ func TestParseSite(t *testing.T) {
 		{"https://bot:SECRETKEY@x:http", "", "not an address"},
 		{"https://", "", "names no host"},
 		{"", "", "names no host"},
+		{"https://chat.example.org:99999", "", "no port 99999"},
+		{"https://chat.example.org:0", "", "no port 0"},
 		{"https://x/?a=b", "", "no ? and no #"},
 		{"https://x/#narrow", "", "no ? and no #"},
 	}
