@@ -34,6 +34,21 @@ type moment struct {
 // is read once only.
 type verified map[string]dump.Result
 
+// kept is what a look leaves to the next.
+type kept struct {
+	Verified verified        `json:"verified,omitempty"`
+	Newest   map[string]last `json:"newest,omitempty"` // by set
+}
+
+// last is the newest good backup of a set, which the next one may replace:
+// then only this knows how large the one before was.
+type last struct {
+	Class  string    `json:"class"`
+	Ended  time.Time `json:"ended"`
+	Size   int64     `json:"size"`             // bytes
+	Before int64     `json:"before,omitempty"` // size of the one that it replaced; zero: not known
+}
+
 // listing is what a source has.
 type listing struct {
 	sets     []set
@@ -58,6 +73,7 @@ type set struct {
 type backup struct {
 	name           string
 	kind           string // as it is shown: full, incr, plain gzip
+	thing          string // what it is of, as far as its name tells
 	class          string // sizes within a class can be compared
 	full           bool   // the kind that others are based on
 	started, ended time.Time
@@ -99,16 +115,15 @@ func (b *backupCheck) Prepare() (check.Setup, error) {
 
 // Run takes one look.
 func (b *backupCheck) Run(ctx context.Context, r *check.Report) error {
-	known := verified{}
-	r.Recall(&known)
-	l, err := b.chosen.list(ctx, moment{now: r.Now(), verified: known})
+	var known kept
+	if _, ok := r.Recall(&known); !ok {
+		known = kept{}
+	}
+	l, err := b.chosen.list(ctx, moment{now: r.Now(), verified: known.Verified})
 	if err != nil {
 		return err
 	}
-	if l.verified != nil {
-		r.Remember(l.verified)
-	}
-	judge(r, l)
+	r.Remember(kept{Verified: l.verified, Newest: judge(r, l, known.Newest)})
 	return nil
 }
 

@@ -144,6 +144,7 @@ func (l *dumpLook) stat(ctx context.Context, p string) (c candidate, ok bool) {
 	}
 	if c.err == nil && !dump.IsDirectory(names) {
 		l.note("directory %s is no dump and is not looked into", c.name)
+		l.folders = true
 		return c, false
 	}
 	c.ended, c.size = dump.Sum(c.entries, c.ended)
@@ -227,6 +228,25 @@ func stem(name string) string {
 		}
 		name = shorter
 	}
+}
+
+// thing tells by the path of a dump what it is of: its stem, behind those of
+// the directories that the given pattern leaves open.
+func thing(given, found string) string {
+	parts := strings.Split(found, "/")
+	first := len(parts) - 1
+	for i, element := range strings.Split(given, "/") {
+		if i < first && dump.IsPattern(element) {
+			first = i
+		}
+	}
+	stems := make([]string, 0, len(parts)-first)
+	for _, part := range parts[first:] {
+		if s := stem(part); s != "" {
+			stems = append(stems, s)
+		}
+	}
+	return strings.Join(stems, "/")
 }
 
 // unfinishedName tells names under which programs write what they rename when

@@ -109,6 +109,7 @@ type dumpLook struct {
 	notes   []string
 	ignored int    // files that are no dumps
 	example string // one of them
+	folders bool   // there are directories that are no dumps
 	found   bool   // a good one
 }
 
@@ -147,6 +148,8 @@ func (l *dumpLook) run(ctx context.Context, path string) error {
 	case l.set.absent != "":
 	case l.ignored > 0:
 		l.set.absent = fmt.Sprintf("no file is a dump of a known format (%s is none): --stat-only judges by name, size and time", l.example)
+	case l.folders:
+		l.set.absent = fmt.Sprintf("no dump is there, and its directories are not looked into: give a pattern, such as '%s/*/*'", strings.TrimSuffix(path, "/"))
 	default:
 		l.set.absent = "no file is there"
 	}
@@ -176,8 +179,9 @@ func (l *dumpLook) candidate(ctx context.Context, c candidate) error {
 		l.set.running, l.set.unfinished = true, c.name
 		return nil
 	}
+	of := thing(l.set.name, c.path)
 	l.set.backups = append(l.set.backups, backup{
-		name: c.name, kind: result.Format, class: stem(c.name) + " " + result.Format,
+		name: c.name, kind: result.Format, thing: of, class: of + " " + result.Format,
 		ended: c.ended, size: c.size, problem: result.Problem, unproven: !result.Proven,
 	})
 	l.found = l.found || result.Problem == ""

@@ -210,7 +210,11 @@ func TestDumps(t *testing.T) {
 		{"smaller for its thing", func(p *place) {
 			p.file("zulip-21.sql", sized(p.t, 100<<10), 3*hour)
 			p.file("globals-21.sql", plain, 2*hour)
-		}, "", nil, "BACKUP OK: PLACE: last backup 2 h ago (plain, 12.5 KiB), 2 backups", ""},
+		}, "", nil, "BACKUP OK: PLACE: last backup 2 h ago (plain, 12.5 KiB), 2 backups; only the newest is judged, zulip is 3 h old", ""},
+		{"another thing in its own directory", func(p *place) {
+			p.file("zulip/dump.sql", sized(p.t, 100<<10), 90*hour)
+			p.file("flectra/dump.sql", plain, 2*hour)
+		}, "*/dump.sql", nil, "BACKUP OK: PLACE/*/dump.sql: last backup 2 h ago (plain, 12.5 KiB), 2 backups; only the newest is judged, zulip/dump is 3 d 18 h old", ""},
 		{"links", func(p *place) {
 			p.file("zulip-21.sql", plain, 2*hour)
 			p.must(os.Symlink("zulip-21.sql", filepath.Join(p.dir, "latest")))
@@ -223,6 +227,8 @@ func TestDumps(t *testing.T) {
 			p.must(os.Symlink("/dev/zero", filepath.Join(p.dir, "zero.sql")))
 		}, "", nil, "BACKUP OK: PLACE: last backup 60 min ago (plain, 12.5 KiB), 1 backup", "zero.sql is no regular file"},
 		{"empty directory", func(*place) {}, "", nil, "BACKUP CRITICAL: PLACE: no backup: no file is there", ""},
+		{"dumps in directories", func(p *place) { p.file("2026-11-21/zulip.sql", plain, hour) }, "", nil,
+			"BACKUP CRITICAL: PLACE: no backup: no dump is there, and its directories are not looked into: give a pattern, such as 'PLACE/*/*'", "directory 2026-11-21 is no dump"},
 		{"missing directory", func(*place) {}, "nope", nil, "BACKUP CRITICAL: PLACE/nope: no backup: it does not exist", ""},
 		{"nothing matches", func(*place) {}, "*.sql", nil, "BACKUP CRITICAL: PLACE/*.sql: no backup: no file matches", ""},
 		{"many", func(p *place) {
@@ -307,6 +313,33 @@ func TestVerifyRemembers(t *testing.T) {
 	}
 }
 
+// TestReplaced: a dump that is written over the last is compared with what the
+// earlier look has seen, at every look until the next dump.
+func TestReplaced(t *testing.T) {
+	t.Parallel()
+	p, m := newPlace(t), &memory{}
+	plain := dumpFile(t, "plain.sql")
+	for _, step := range []struct {
+		name    string
+		content []byte
+		age     time.Duration
+		want    string
+	}{
+		{"first", sized(t, 100<<10), 49 * hour, "last good backup's age 2 d 1 h"},
+		{"as large", sized(t, 100<<10), 24 * hour, "BACKUP OK: PLACE: last backup 24 h ago (plain, 113 KiB), 1 backup"},
+		{"empty database", plain, 2 * hour, "BACKUP WARNING: PLACE: size against the one before 11.1 % (below 50 %), zulip.sql ended 2026-11-21 10:00 UTC, 12.5 KiB after 113 KiB"},
+		{"the same, later", plain, 2 * hour, "11.1 % (below 50 %)"},
+		{"unreadable for a while", []byte("PGDMP"), hour, "no good backup"},
+		{"mended", sized(t, 100<<10), hour / 2, "BACKUP OK: PLACE: last backup 30 min ago (plain, 113 KiB), 1 backup"},
+	} {
+		p.file("zulip.sql", step.content, step.age)
+		got := strings.ReplaceAll(firstLine(lookAt(t, m, "--path="+p.dir)), p.dir, "PLACE")
+		if !strings.Contains(got, step.want) {
+			t.Errorf("%s: line 1 = %s; want %s", step.name, got, step.want)
+		}
+	}
+}
+
 // TestVerifyUnfinished: no time to read it is no word about the dump.
 func TestVerifyUnfinished(t *testing.T) {
 	t.Parallel()
@@ -352,6 +385,23 @@ func TestStem(t *testing.T) {
 	} {
 		if got := stem(name); got != want {
 			t.Errorf("stem(%q) = %q; want %q", name, got, want)
+		}
+	}
+}
+
+// TestThing: what a pattern leaves open names the thing, too.
+func TestThing(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ given, path, want string }{
+		{"/b/z.sql", "/b/z.sql", "z"},
+		{"/b", "/b/z-21.sql", "z"},
+		{"/b/*.sql", "/b/z-21.sql", "z"},
+		{"/b/*/d.sql", "/b/zulip/d.sql", "zulip/d"},
+		{"/b/*/d.sql", "/b/2026-11-21/d.sql", "d"},
+		{"/b/*/x/*.sql", "/b/daily.0/x/d-1.sql", "daily/x/d"},
+	} {
+		if got := thing(test.given, test.path); got != test.want {
+			t.Errorf("thing(%q, %q) = %q; want %q", test.given, test.path, got, test.want)
 		}
 	}
 }

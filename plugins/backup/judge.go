@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,8 +10,10 @@ import (
 	"github.com/belfry-monitoring/belfry/common/check"
 )
 
-// judge turns a listing into the report.
-func judge(r *check.Report, l *listing) {
+// judge turns a listing into the report, and returns the newest good backup
+// of each set for the next look, given those of the look before.
+func judge(r *check.Report, l *listing, newest map[string]last) map[string]last {
+	keep := make(map[string]last, len(l.sets))
 	for _, note := range l.notes {
 		r.Note("%s", note)
 	}
@@ -20,19 +23,22 @@ func judge(r *check.Report, l *listing) {
 	var oldest *standing
 	for _, s := range l.sets {
 		st := stand(s)
+		if seen, ok := st.compare(newest[s.name]); ok {
+			keep[s.name] = seen
+		}
 		st.report(r)
 		if st.last != nil && (oldest == nil || st.last.ended.Before(oldest.last.ended)) {
 			oldest = st
 		}
 	}
-	if oldest == nil {
-		return
-	}
-	if len(l.sets) > 1 {
+	switch {
+	case oldest == nil:
+	case len(l.sets) > 1:
 		r.Summarize("%d sets of backups, oldest %s", len(l.sets), oldest.summary(r.Now()))
-		return
+	default:
+		r.Summarize("%s", oldest.summary(r.Now()))
 	}
-	r.Summarize("%s", oldest.summary(r.Now()))
+	return keep
 }
 
 // standing is what a set of backups comes to.
@@ -43,6 +49,7 @@ type standing struct {
 	full   *backup // the newest good one that others are based on
 	before *backup // the good one of its class before it
 	good   int
+	others []*backup // the newest good one of each other thing
 }
 
 func stand(s set) *standing {
@@ -63,6 +70,9 @@ func stand(s set) *standing {
 			continue
 		}
 		st.good++
+		if st.last != nil && b.thing != st.last.thing && !slices.ContainsFunc(st.others, func(o *backup) bool { return o.thing == b.thing }) {
+			st.others = append(st.others, b)
+		}
 		switch {
 		case st.last == nil:
 			st.last = b
@@ -74,6 +84,27 @@ func stand(s set) *standing {
 		}
 	}
 	return st
+}
+
+// compare finds the backup before the newest good one in what an earlier look
+// has seen, where the newest has replaced it. It returns what the next look
+// shall know; false where nothing ever was.
+func (s *standing) compare(seen last) (next last, ok bool) {
+	if s.last == nil || s.last.size < 0 || len(s.faults) > 0 {
+		return seen, !seen.Ended.IsZero()
+	}
+	next = last{Class: s.last.class, Ended: s.last.ended, Size: s.last.size}
+	switch {
+	case seen.Class != next.Class:
+	case seen.Ended.Equal(next.Ended):
+		next.Before = seen.Before
+	case seen.Ended.Before(next.Ended):
+		next.Before = seen.Size
+	}
+	if s.before == nil && next.Before > 0 {
+		s.before = &backup{size: next.Before}
+	}
+	return next, true
 }
 
 // report tells what was found. Where the newest good backup cannot be known
@@ -155,6 +186,12 @@ func (s *standing) summary(now time.Time) string {
 	}
 	if s.running {
 		text += ", another is being made"
+	}
+	if n := len(s.others); n > 0 {
+		// The newest speaks for all, so that it must be seen here when that
+		// is not true.
+		stale := s.others[n-1]
+		text += fmt.Sprintf("; only the newest is judged, %s is %s old", cmp.Or(check.CleanMax(stale.thing, 80), "another name"), check.FormatDuration(now.Sub(stale.ended).Truncate(time.Second)))
 	}
 	return text
 }
