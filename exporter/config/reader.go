@@ -22,6 +22,7 @@ type reader struct {
 	catalog      []*check.Definition
 	inlineSecret string // why a secret must not stand in this file; empty: it may
 	errs         []*Error
+	nodes        int // values read so far, those behind aliases each time
 
 	defaults struct{ interval, timeout time.Duration }
 }
@@ -97,6 +98,9 @@ func (r *reader) root(n *yaml.Node, c *Config) {
 		r.fail(checks.Line, "checks must be a list with at least one check")
 	default:
 		for _, entry := range checks.Content {
+			if r.nodes > maxNodes {
+				break // what follows would only repeat that
+			}
 			if one := r.entry(resolve(entry)); one != nil {
 				c.Checks = append(c.Checks, one)
 			}

@@ -71,6 +71,9 @@ func (r *reader) mapping(n *yaml.Node, what string, known []string) []field {
 		r.fail(n.Line, "%s must be a mapping (key: value)", what)
 		return nil
 	}
+	if !r.spend(n) {
+		return nil
+	}
 	var fields, merged []field
 	seen := make(map[string]int)
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -117,6 +120,9 @@ func (r *reader) merged(n *yaml.Node, what string) []field {
 			r.fail(n.Line, "<< in %s must name mappings", what)
 			continue
 		}
+		if !r.spend(source) {
+			return nil
+		}
 		for i := 0; i+1 < len(source.Content); i += 2 {
 			key := resolve(source.Content[i])
 			if key.Kind != yaml.ScalarNode || key.Tag == "!!merge" {
@@ -127,6 +133,25 @@ func (r *reader) merged(n *yaml.Node, what string) []field {
 		}
 	}
 	return fields
+}
+
+// maxNodes is how many keys and values a file may have, those behind aliases
+// counted each time: ten thousand checks of fifty.
+const maxNodes = 500_000
+
+// spend counts what a mapping or list brings and reports whether that is not
+// too much: a few lines of aliases to aliases can stand for more than fits
+// into any memory.
+func (r *reader) spend(n *yaml.Node) bool {
+	before := r.nodes
+	r.nodes += len(n.Content)
+	if r.nodes <= maxNodes {
+		return true
+	}
+	if before <= maxNodes {
+		r.fail(n.Line, "more than %d keys and values, those behind aliases (*name) counted each time", maxNodes)
+	}
+	return false
 }
 
 func resolve(n *yaml.Node) *yaml.Node {
@@ -170,6 +195,9 @@ func (r *reader) items(n *yaml.Node, what string) []item {
 	}
 	if len(n.Content) == 0 {
 		r.fail(n.Line, "%s is an empty list", what)
+	}
+	if !r.spend(n) {
+		return nil
 	}
 	var items []item
 	for _, c := range n.Content {
