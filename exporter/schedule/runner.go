@@ -38,6 +38,12 @@ type runner struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	idle   chan struct{} // closed when no look will be started or recorded any more
+	gone   chan struct{} // closed when no look runs any more, the one that ignores its deadline included
+
+	// awaits is closed when no look of the removed job before this one runs any
+	// more; nil for none. looks is set once this one may look.
+	awaits <-chan struct{}
+	looks  atomic.Bool
 }
 
 // state is what is known of a job. It is never changed in place.
@@ -58,7 +64,8 @@ const dueGrace = time.Second
 func newRunner(s *Scheduler, job Job, spread time.Duration) *runner {
 	r := &runner{
 		scheduler: s, job: job, memory: &memory{}, added: time.Now(),
-		slots: newSlots(s.origin, s.options.Seed, job.key(), job.Interval, spread), idle: make(chan struct{}),
+		slots: newSlots(s.origin, s.options.Seed, job.key(), job.Interval, spread),
+		idle:  make(chan struct{}), gone: make(chan struct{}),
 	}
 	r.due = r.added.Add(r.slots.first + job.Timeout + dueGrace)
 	r.state.Store(&state{next: r.added.Add(r.slots.first)})
@@ -67,6 +74,32 @@ func newRunner(s *Scheduler, job Job, spread time.Duration) *runner {
 }
 
 func (r *runner) start() { go r.loop() }
+
+// follow makes the runner wait for the removed one before it, whose look may
+// hang. Where that one was waiting itself, it waits for the same.
+func (r *runner) follow(before *runner) {
+	r.awaits = before.awaits
+	if before.looks.Load() {
+		r.awaits = before.gone
+	}
+	since := before.state.Load().hangingSince
+	r.update(func(s *state) { s.hangingSince = since })
+}
+
+// mayLook waits for the removed job. It reports false when this one has been
+// removed, too.
+func (r *runner) mayLook() bool {
+	if r.awaits != nil {
+		select {
+		case <-r.awaits:
+		case <-r.ctx.Done():
+			return false
+		}
+		r.update(func(s *state) { s.hangingSince = time.Time{} })
+	}
+	r.looks.Store(true)
+	return true
+}
 
 // update replaces the state by a changed copy.
 func (r *runner) update(change func(*state)) {
@@ -78,7 +111,14 @@ func (r *runner) update(change func(*state)) {
 // loop looks at each slot. While a look that ignored its deadline has not
 // returned, no other one is started.
 func (r *runner) loop() {
+	if !r.mayLook() {
+		r.job.close()
+		close(r.idle)
+		close(r.gone)
+		return
+	}
 	var hang <-chan struct{}
+	defer close(r.gone)
 	defer func() {
 		r.cancel()
 		if hang == nil {

@@ -112,6 +112,7 @@ func (s *Scheduler) Set(plan Plan) error {
 	s.bound.resize(plan.Places)
 
 	var next, fresh []*runner
+	follows := make(map[*runner]*runner)
 	for _, job := range plan.Jobs {
 		before := old[job.key()]
 		if before != nil && before.job.Identity == job.Identity {
@@ -123,6 +124,7 @@ func (s *Scheduler) Set(plan Plan) error {
 		r := newRunner(s, job, plan.Spread)
 		if before != nil && before.job.MemoryKey == job.MemoryKey {
 			r.memory = before.memory
+			follows[r] = before
 		}
 		next, fresh = append(next, r), append(fresh, r)
 	}
@@ -133,6 +135,9 @@ func (s *Scheduler) Set(plan Plan) error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
 	defer cancel()
 	stopAll(ctx, removed) // before the new ones start: a target is never looked at twice at once
+	for r, before := range follows {
+		r.follow(before)
+	}
 
 	slices.SortFunc(next, func(a, b *runner) int {
 		x, y := a.job.key(), b.job.key()

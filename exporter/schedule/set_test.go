@@ -82,6 +82,35 @@ func TestSetWaitsForARemovedLook(t *testing.T) {
 	})
 }
 
+// Reloads do not pile up looks of a target that hangs: one that is configured
+// otherwise waits until the old look returns.
+func TestSetWaitsForAHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		f := &fake{run: func(context.Context, *check.Report) error { <-release; return nil }}
+		s := New(Options{})
+		mustSet(t, s, plan(f.job("a")))
+		time.Sleep(2 * time.Minute)
+		for i := range 20 {
+			job := f.job("a")
+			job.Identity = string(rune('a' + i))
+			mustSet(t, s, plan(job))
+			time.Sleep(2 * time.Minute)
+		}
+		synctest.Wait()
+		snap := snapshotOf(t, s, "a")
+		if f.looks() != 1 || s.Stats().Hanging != 1 || snap.Result == nil || !strings.Contains(snap.Result.Rows[0].Text, "ignores its deadline") {
+			t.Errorf("after 20 reloads: %d looks, %d hanging, %s; want 1, 1, the hang said", f.looks(), s.Stats().Hanging, describe(snap))
+		}
+		close(release)
+		time.Sleep(2 * time.Minute)
+		if snap := snapshotOf(t, s, "a"); f.looks() < 2 || s.Stats().Hanging != 0 || !snap.HangingSince.IsZero() {
+			t.Errorf("after the look has returned: %d looks, %d hanging, since %v; want it looked at again", f.looks(), s.Stats().Hanging, snap.HangingSince)
+		}
+		mustStop(t, s)
+	})
+}
+
 func TestSetRefuses(t *testing.T) {
 	s := New(Options{})
 	err := s.Set(plan((&fake{}).job("a"), (&fake{}).job("a")))

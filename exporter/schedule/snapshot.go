@@ -49,18 +49,23 @@ func (r *runner) snapshot(now time.Time) Snapshot {
 		Result: s.result, Derived: s.derived, Next: s.next, Running: s.running, HangingSince: s.hangingSince,
 		Runs: s.runs, Abandoned: s.abandoned, History: s.history,
 	}
+	hanging := !s.hangingSince.IsZero()
+	hangText := fmt.Sprintf("the look of %s ignores its deadline of %s and still runs; no other is started until it returns",
+		clock(s.hangingSince), check.FormatDuration(r.job.Timeout))
 	if s.result == nil {
-		if now.After(r.due) {
-			snap.Stale = true
-			snap.Result = r.unknown(time.Time{}, check.Internal, fmt.Sprintf("not looked at yet, due since %s: the exporter does not keep up", clock(r.due)))
+		if !now.After(r.due) {
+			return snap
 		}
+		snap.Stale = true
+		reason, text := check.Internal, fmt.Sprintf("not looked at yet, due since %s: the exporter does not keep up", clock(r.due))
+		if hanging {
+			reason, text = check.Timeout, hangText
+		}
+		snap.Result = r.unknown(time.Time{}, reason, text)
 		return snap
 	}
 	snap.Age = age(s.result.Started, now)
 	snap.Stale = snap.Age > StaleAfter*r.job.Interval
-	hanging := !s.hangingSince.IsZero()
-	hangText := fmt.Sprintf("the look of %s ignores its deadline of %s and still runs; no other is started until it returns",
-		clock(s.hangingSince), check.FormatDuration(r.job.Timeout))
 	switch {
 	case snap.Stale && hanging:
 		snap.Result, snap.Derived = r.unknown(s.result.Started, check.Timeout, hangText), nil
