@@ -163,7 +163,9 @@ func (p *Program) serve(ctx context.Context, e *Exporter, f *flags, log *slog.Lo
 	}
 	stop, cancel := context.WithTimeout(context.Background(), stopLimit)
 	defer cancel()
-	if err := errors.Join(server.Shutdown(stop), e.Stop(stop)); err != nil {
+	// Side by side: a client that is slow must not use up the looks' time.
+	err := check.Go(stop, server.Shutdown, e.Stop)
+	if err != nil {
 		log.Warn("not everything ended in time", "err", err)
 	}
 	if code == 0 {

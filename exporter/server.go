@@ -9,8 +9,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// maxRequests bounds the requests that are served at the same time.
-const maxRequests = 64
+// Bounds of the requests that are served at the same time: those of machines,
+// which take a stream of known results, and those of people, which hold a
+// whole document of all checks each.
+const (
+	maxScrapes = 64
+	maxPages   = 8
+)
 
 // Handler serves everything that the exporter has to say.
 func (e *Exporter) Handler() http.Handler {
@@ -19,14 +24,21 @@ func (e *Exporter) Handler() http.Handler {
 		// One series that cannot be written must not hide all others.
 		ErrorHandling: promhttp.ContinueOnError, Registry: e.registry,
 	})
+	pages := http.NewServeMux()
+	pages.HandleFunc("GET /api/v1/checks", e.serveChecks)
+	pages.HandleFunc("GET /-/ready", e.serveReady)
+	pages.HandleFunc("POST /-/reload", e.serveReload)
+	pages.HandleFunc("GET /{$}", e.servePage(page()))
+	scrapes, probes := http.NewServeMux(), http.NewServeMux()
+	scrapes.Handle("GET /metrics", metrics)
+	probes.HandleFunc("GET /-/healthy", e.serveHealthy)
+	// Readers that are slow, of whatever else, must not keep Prometheus out,
+	// nor fail the probe of liveness, which would end the process.
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", metrics)
-	mux.HandleFunc("GET /api/v1/checks", e.serveChecks)
-	mux.HandleFunc("GET /-/healthy", e.serveHealthy)
-	mux.HandleFunc("GET /-/ready", e.serveReady)
-	mux.HandleFunc("POST /-/reload", e.serveReload)
-	mux.HandleFunc("GET /{$}", e.servePage(page()))
-	return bounded(mux, maxRequests)
+	mux.Handle("/", bounded(pages, maxPages))
+	mux.Handle("/metrics", bounded(scrapes, maxScrapes))
+	mux.Handle("/-/healthy", bounded(probes, maxScrapes))
+	return mux
 }
 
 // newServer bounds what a client may take, in time and size.
