@@ -8,7 +8,6 @@ package options
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
@@ -306,6 +305,3 @@ func FromValues(fs *pflag.FlagSet, values []Value) error {
 	}
 	return errors.Join(errs...)
 }
-
-// OSLookup is os.LookupEnv, named here so that mains need no import of os.
-func OSLookup(name string) (string, bool) { return os.LookupEnv(name) }
