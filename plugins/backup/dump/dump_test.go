@@ -86,8 +86,8 @@ func inspect(t testing.TB, data []byte, depth int64) Result {
 	return got
 }
 
-// wholeDumps are finished dumps: of pg_dump and pg_dumpall 15.18, and
-// archives.
+// wholeDumps are finished dumps: of pg_dump and pg_dumpall 15.18, one of
+// pg_dump 18.3 with large objects, and archives.
 func wholeDumps(t testing.TB) map[string][]byte {
 	random := make([]byte, 40_000)
 	for i := range random {
@@ -98,6 +98,7 @@ func wholeDumps(t testing.TB) map[string][]byte {
 		"plain, cluster": read(t, "cluster.sql"),
 		"plain gzip":     read(t, "plain.sql.gz"),
 		"custom":         read(t, "custom.dump"),
+		"custom, 18":     read(t, "custom18.dump"),
 		"custom, piped":  read(t, "piped.dump"),
 		"custom, schema": read(t, "schema.dump"),
 		"custom gzip":    compress(t, read(t, "custom.dump")),
