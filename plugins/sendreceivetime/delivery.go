@@ -16,6 +16,9 @@ const (
 	// 20 s it leaves 17.75 s to the work, of which the registration may take
 	// a quarter: the message has 13.3 s at least, more than its critical 12 s.
 	tidyTime = 2 * time.Second
+	// leastTime is what a look takes at least that can tell anything of the
+	// server; with less, its "timed out" would be the operator's doing.
+	leastTime = 100 * time.Millisecond
 	// pauseAfterError is waited before events are asked for again after an
 	// error: Tornado takes some seconds to start.
 	pauseAfterError = 500 * time.Millisecond
@@ -81,6 +84,9 @@ func (d *delivery) run(ctx context.Context, r *check.Report) (err error) {
 func (d *delivery) look(ctx context.Context) error {
 	ctx, cancel := check.Step(ctx, time.Hour) // the last moment for steps, as a deadline
 	defer cancel()
+	if rest := left(ctx); rest < leastTime {
+		return check.Faultf(check.Config, "", "", "the timeout leaves only %s for the look: give it more with -t", check.FormatDuration(max(rest, 0)))
+	}
 	started := time.Now()
 	if err := d.register(ctx, registrationLimit(left(ctx))); err != nil {
 		return err

@@ -216,3 +216,15 @@ func TestNotices(t *testing.T) {
 		}
 	}
 }
+
+// A timeout that leaves no time is the operator's mistake, not the server's.
+func TestNoTime(t *testing.T) {
+	s := newStage(t, zulipserver.Options{})
+	d := look(t, context.Background(), append(s.args(), "-t", "0.1")...)
+	if d.State != "UNKNOWN" || !strings.Contains(d.Text, "give it more with -t") {
+		t.Errorf("look with -t 0.1 = %s %s; want UNKNOWN that asks for more time", d.State, d.Text)
+	}
+	if n := len(s.Requests()); n != 0 {
+		t.Errorf("%d requests; want none", n)
+	}
+}
