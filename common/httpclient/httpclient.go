@@ -161,14 +161,25 @@ func (c *Client) request(ctx context.Context, r Request) (*http.Request, error) 
 	return req, nil
 }
 
-// httpCause drops wrappers that only repeat the URL.
+// httpCause drops wrappers that only repeat the URL, and the garbage that
+// net/http quotes of an answer that is no HTTP.
 func httpCause(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
-		return u.Err
+		err = u.Err
+	}
+	if strings.Contains(err.Error(), "malformed HTTP") || strings.Contains(err.Error(), "malformed MIME header") {
+		return &NotHTTPError{err: err}
 	}
 	return err
 }
+
+// NotHTTPError is an answer that begins like no answer of an HTTP server. It
+// unwraps to net/http's own error, which quotes the answer.
+type NotHTTPError struct{ err error }
+
+func (*NotHTTPError) Error() string   { return "the answer is not HTTP" }
+func (e *NotHTTPError) Unwrap() error { return e.err }
 
 // nameServer blames a silent name server: the transport gives up waiting for
 // its connection before the resolver says what it waits for.

@@ -59,7 +59,7 @@ func TestAnswersAreNamed(t *testing.T) {
 		{"another shape", at(faultproxy.HTTP(200, "application/json", `{"error":"x"}`)), check.Data, "not the JSON that was expected"},
 		{"too much", at(faultproxy.HTTPFlood()), check.Data, "answer is larger than 64 KiB"},
 		{"too many headers", at(faultproxy.HTTPHeaderFlood()), check.Protocol, ""},
-		{"garbage", at(faultproxy.Garbage(3)), check.Protocol, "malformed HTTP"},
+		{"garbage", at(faultproxy.Garbage(3)), check.Protocol, "the answer is not HTTP"},
 		{"silent", at(faultproxy.Silent()), check.Timeout, "read the queues of 127.0.0.1:"},
 		{"refused", at(faultproxy.Refused()), check.Dial, "connect to 127.0.0.1:"},
 		{"SYN lost", at(faultproxy.SYNLost()), check.Timeout, "connect to 127.0.0.1:"},

@@ -94,11 +94,12 @@ func (c *Client) grantAccess() string {
 // protocol on a RabbitMQ host.
 func dialHint(err error) error {
 	var f *check.Fault
+	var foreign *httpclient.NotHTTPError
 	switch {
 	case !errors.As(err, &f):
 	case f.Reason == check.Dial && strings.Contains(err.Error(), "refused"):
 		return hint(err, "is the broker up, and its management plugin enabled (rabbitmq-plugins enable rabbitmq_management)?")
-	case strings.Contains(err.Error(), "malformed HTTP response \"AMQP"):
+	case errors.As(err, &foreign) && strings.Contains(foreign.Unwrap().Error(), "\"AMQP"):
 		return check.Faultf(check.Protocol, f.Stage, f.Peer, "it speaks AMQP, not HTTP: the management API is on port 15672")
 	}
 	return err

@@ -1,0 +1,66 @@
+package check
+
+import "math"
+
+// limitTable resolves which limit judges a value: the operator's before the
+// profile's before the metric's default; among equals the one with more
+// labels, then the later.
+type limitTable struct {
+	operator, profile []Limit
+	used              []bool
+	defaults          map[*Metric][2]*Range
+}
+
+func (l *Look) limitTable(profile []Limit) *limitTable {
+	t := &limitTable{operator: l.Limits, profile: profile, used: make([]bool, len(l.Limits)), defaults: make(map[*Metric][2]*Range)}
+	for _, m := range l.Definition.Metrics {
+		t.defaults[m] = [2]*Range{defaultRange(m, m.Warning), defaultRange(m, m.Critical)}
+	}
+	return t
+}
+
+// defaultRange parses a declared range; Definition.Validate proves that it
+// can be parsed, and a limit that cannot must not pass for none.
+func defaultRange(m *Metric, text string) *Range {
+	if text == "" {
+		return nil
+	}
+	r, err := ParseRange(text, m.JudgedUnit())
+	if err != nil {
+		return &Range{Start: math.Inf(-1), End: math.Inf(1), Inside: true}
+	}
+	return &r
+}
+
+func (t *limitTable) of(m *Metric, labels []string) (warning, critical *Range) {
+	for i := range t.operator {
+		if !t.used[i] && t.operator[i].applies(m, labels) {
+			t.used[i] = true
+		}
+	}
+	resolve := func(severity State, fallback *Range) *Range {
+		if r := best(t.operator, m, labels, severity); r != nil {
+			return r
+		}
+		if r := best(t.profile, m, labels, severity); r != nil {
+			return r
+		}
+		return fallback
+	}
+	d := t.defaults[m]
+	return resolve(Warning, d[0]), resolve(Critical, d[1])
+}
+
+func best(limits []Limit, m *Metric, labels []string, severity State) *Range {
+	var chosen *Limit
+	for i := range limits {
+		l := &limits[i]
+		if l.Severity == severity && l.applies(m, labels) && (chosen == nil || len(l.Match) >= len(chosen.Match)) {
+			chosen = l
+		}
+	}
+	if chosen == nil {
+		return nil
+	}
+	return &chosen.Range
+}
