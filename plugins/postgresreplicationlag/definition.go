@@ -31,7 +31,7 @@ var Definition = &check.Definition{
 	},
 	Metrics: []*check.Metric{replayLag, flushLag, writeLag, replyAge, messageAge, standbys, slotRetained, primary, timeline},
 	Findings: []*check.Finding{
-		twoPrimaries, differentTimelines, differentSystems, wrongRole, noStandby, standbyMissing, standbyState,
+		twoPrimaries, differentTimelines, differentSystems, sameServer, wrongRole, noStandby, standbyMissing, standbyState,
 		synchronousMissing, slotInactive, slotUnreserved, slotLost, noReceiver, receiverState, replayPaused, clocksDiffer, noTimeout,
 	},
 	New: newCheck,
@@ -107,6 +107,9 @@ var (
 	differentSystems = &check.Finding{
 		Key: "different_systems", State: check.Critical, Help: "the servers are no copies of each other: their system identifiers differ",
 	}
+	sameServer = &check.Finding{
+		Key: "same_server", State: check.Unknown, Help: "two of the addresses given lead to one and the same server",
+	}
 	wrongRole = &check.Finding{
 		Key: "wrong_role", State: check.Critical, Labels: onServer, Help: "a server is not what --expect says",
 	}
@@ -120,7 +123,7 @@ var (
 		Key: "standby_state", State: check.Warning, Labels: onStandby, Help: "a standby is connected and does not stream yet, or has not said how far it is",
 	}
 	synchronousMissing = &check.Finding{
-		Key: "synchronous_missing", State: check.Critical, Labels: onServer, Help: "commits wait for a synchronous standby and none is connected",
+		Key: "synchronous_missing", State: check.Critical, Labels: onServer, Help: "commits wait for synchronous standbys, and fewer are connected than they need",
 	}
 	slotInactive = &check.Finding{
 		Key: "slot_inactive", State: check.Critical, Labels: onSlot, Help: "nobody is connected to a replication slot, which keeps more and more of the log",
@@ -135,7 +138,7 @@ var (
 		Key: "no_receiver", State: check.Critical, Labels: onServer, Help: "a standby is connected to no server that it could receive from",
 	}
 	receiverState = &check.Finding{
-		Key: "receiver_state", State: check.Critical, Labels: onServer, Help: "a standby's WAL receiver runs and does not stream",
+		Key: "receiver_state", State: check.Critical, Labels: onServer, Help: "a standby's WAL receiver runs and does not stream, or has received nothing yet",
 	}
 	replayPaused = &check.Finding{
 		Key: "replay_paused", State: check.Warning, Labels: onServer, Help: "somebody has paused replay on a standby",

@@ -19,6 +19,7 @@ type facts struct {
 	Recovery           *bool         `json:"recovery"`
 	Role               string        `json:"role"`    // that asked
 	Granted            bool          `json:"granted"` // has pg_read_all_stats
+	Started            string        `json:"started"` // seconds since 1970, to the microsecond: no two servers have the same
 	System             string        `json:"system"`
 	CheckpointTimeline uint32        `json:"checkpoint_timeline"` // of the last (re)start point: late on a standby
 	SenderTimeout      float64       `json:"sender_timeout"`      // seconds, 0: never
@@ -44,7 +45,8 @@ type receiver struct {
 	End      *postgres.LSN `json:"end"` // of the primary's log, as its last message said
 	Host     *string       `json:"host"`
 	Port     *int          `json:"port"`
-	Age      *float64      `json:"age"` // seconds since the last message
+	Age      *float64      `json:"age"`   // seconds since the last message, or since the receiver was started
+	Heard    *bool         `json:"heard"` // a message has come since then
 }
 
 // sender is a row of pg_stat_replication.
@@ -137,17 +139,19 @@ func label(senders []sender) {
 	for _, s := range senders {
 		names[s.Name]++
 	}
-	seen := make(map[string]int)
+	taken, count := make(map[string]bool), make(map[string]int)
 	for i := range senders {
 		s := &senders[i]
-		s.label = s.Name
+		base := s.Name
 		if (names[s.Name] > 1 || s.Name == "") && s.Address != nil {
-			s.label = strings.TrimPrefix(s.Name+"@"+*s.Address, "@")
+			base = strings.TrimPrefix(s.Name+"@"+*s.Address, "@")
 		}
-		seen[s.label]++
-		if n := seen[s.label]; n > 1 {
-			s.label += "#" + strconv.Itoa(n)
+		// A name may look like one that was made here: "a#2".
+		for s.label = base; taken[s.label]; {
+			count[base]++
+			s.label = base + "#" + strconv.Itoa(count[base]+1)
 		}
+		taken[s.label] = true
 	}
 }
 

@@ -12,14 +12,14 @@ func TestLabels(t *testing.T) {
 	a, b := ptr("10.0.0.1"), ptr("10.0.0.2")
 	senders := []sender{
 		{Name: "walreceiver", Address: a}, {Name: "walreceiver", Address: b}, {Name: "walreceiver", Address: b}, {Name: "db2", Address: a},
-		{Name: "", Address: a}, {Name: "twin"}, {Name: "twin"},
+		{Name: "", Address: a}, {Name: "twin"}, {Name: "twin"}, {Name: "twin"}, {Name: "twin#2"},
 	}
 	label(senders)
 	var got []string
 	for _, s := range senders {
 		got = append(got, s.label)
 	}
-	if want := "walreceiver@10.0.0.1 walreceiver@10.0.0.2 walreceiver@10.0.0.2#2 db2 10.0.0.1 twin twin#2"; strings.Join(got, " ") != want {
+	if want := "walreceiver@10.0.0.1 walreceiver@10.0.0.2 walreceiver@10.0.0.2#2 db2 10.0.0.1 twin twin#2 twin#3 twin#2#2"; strings.Join(got, " ") != want {
 		t.Errorf("labels = %q; want %s", got, want)
 	}
 }

@@ -3,6 +3,7 @@ package postgresreplicationlag
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 
 	"github.com/belfry-monitoring/belfry/common/check"
@@ -177,11 +178,37 @@ func setLimit(r *check.Report, m *check.Metric, server string, limit float64) {
 	r.Limit(check.Limit{Metric: m, Match: map[string]string{"server": server}, Severity: check.Critical, Range: upper})
 }
 
-// judgeSynchronous finds a primary whose commits wait for nobody.
+// judgeSynchronous finds a primary whose commits wait for standbys that are
+// not there.
 func judgeSynchronous(r *check.Report, f *facts, s senders) {
-	if f.Synchronous != "" && s.synchronous == 0 && s.hidden == 0 {
-		r.Find(synchronousMissing, fmt.Sprintf("%s: no synchronous standby is connected, commits wait (synchronous_standby_names is %s)", f.name, f.Synchronous), f.name)
+	needed := synchronousNeeded(f.Synchronous)
+	if s.synchronous >= needed || s.hidden > 0 {
+		return
 	}
+	who := "no synchronous standby is connected"
+	if s.synchronous > 0 {
+		who = fmt.Sprintf("only %d of %d synchronous standbys that commits need are connected", s.synchronous, needed)
+	}
+	r.Find(synchronousMissing, fmt.Sprintf("%s: %s, commits wait (synchronous_standby_names is %s)", f.name, who, f.Synchronous), f.name)
+}
+
+// synchronousNeeded is how many standbys a commit waits for by a
+// synchronous_standby_names: N of "FIRST N (...)", "ANY N (...)" and "N (...)",
+// 1 for a list of names, 0 for none (PostgreSQL documentation, 20.6.2).
+func synchronousNeeded(names string) int {
+	method, _, listed := strings.Cut(names, "(")
+	words := strings.Fields(method)
+	switch {
+	case strings.TrimSpace(names) == "":
+		return 0
+	case !listed || len(words) == 0 || strings.Contains(method, `"`): // the parenthesis may be in a quoted name
+		return 1
+	}
+	n, err := strconv.Atoi(words[len(words)-1])
+	if err != nil {
+		return 1
+	}
+	return n
 }
 
 // missingGrant is the fault of a role that sees rows without their contents.

@@ -18,6 +18,7 @@ func judgeCluster(r *check.Report, seen []*facts) {
 				seen[0].name, f.name, seen[0].System, f.System))
 		}
 	}
+	seen = distinct(r, seen)
 	judged := make(map[string]bool)
 	for _, f := range seen {
 		if !judged[f.System] {
@@ -25,6 +26,24 @@ func judgeCluster(r *check.Report, seen []*facts) {
 			judgeCopies(r, f.System, seen)
 		}
 	}
+}
+
+// distinct leaves one of each server that was reached by several addresses: a
+// name and a service address, say. A primary is no second one of itself.
+func distinct(r *check.Report, seen []*facts) []*facts {
+	type identity struct{ system, started string }
+	first := make(map[identity]*facts)
+	var kept []*facts
+	for _, f := range seen {
+		id := identity{f.System, f.Started}
+		if other, twice := first[id]; twice && f.Started != "" {
+			r.Find(sameServer, fmt.Sprintf("%s and %s are one and the same server: give it once", other.name, f.name))
+			continue
+		}
+		first[id] = f
+		kept = append(kept, f)
+	}
+	return kept
 }
 
 // judgeCopies judges the servers of one system identifier.

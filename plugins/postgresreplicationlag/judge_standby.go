@@ -56,6 +56,9 @@ func judgeReceiver(r *check.Report, f *facts) (summary string) {
 		return ""
 	case w.Status == nil || *w.Status != "streaming":
 		r.Find(receiverState, fmt.Sprintf("%s is standby and does not stream from its primary%s: %s", f.name, source(w), word(w.Status)), f.name)
+	case w.begins():
+		r.Find(receiverState, fmt.Sprintf("%s is standby and receives nothing: no message%s since it connected %s ago, if that stays so its log says why",
+			f.name, source(w), seconds(*w.Age)), f.name)
 	}
 	limit := messageLimit(f.ReceiverTimeout)
 	if limit == 0 {
@@ -69,7 +72,21 @@ func judgeReceiver(r *check.Report, f *facts) (summary string) {
 	if text := source(w); text != "" {
 		r.Detail("receiving"+text, f.name)
 	}
+	if w.begins() {
+		return ", receives nothing yet"
+	}
 	return fmt.Sprintf(", heard%s %s ago", source(w), seconds(*w.Age))
+}
+
+// begins reports whether the receiver has just connected and nothing has come
+// yet. It calls itself "streaming" from its start, also when its primary
+// refuses: one whose log is gone there is started anew every few seconds
+// (wal_retrieve_retry_interval) and dies of the first answer. A healthy idle
+// link may be without a message for half of wal_receiver_timeout; what is
+// older than settled is judged by its age.
+func (w *receiver) begins() bool {
+	const settled = 10 // seconds
+	return w.Heard != nil && !*w.Heard && w.Age != nil && *w.Age < settled
 }
 
 // source says where a standby receives from.

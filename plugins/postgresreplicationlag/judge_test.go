@@ -122,6 +122,71 @@ func TestJudgeRecorded(t *testing.T) {
 	}
 }
 
+// TestSynchronousNeeded reads every form of synchronous_standby_names.
+func TestSynchronousNeeded(t *testing.T) {
+	for names, want := range map[string]int{
+		"": 0, " ": 0, "db2": 1, "*": 1, "db2, db3": 1, "FIRST 2 (db2, db3)": 2, "first 1(db2)": 1, "2 (db2, db3)": 2, "3(*)": 3,
+		"ANY 2 (db2, db3, db4)": 2, "any 12  ( db2 )": 12, `"any 2 (odd"`: 1, `"(", db2`: 1,
+	} {
+		if got := synchronousNeeded(names); got != want {
+			t.Errorf("synchronousNeeded(%q) = %d; want %d", names, got, want)
+		}
+	}
+}
+
+// TestSynchronousTooFew: with one of two synchronous standbys commits hang, as
+// they do without any.
+func TestSynchronousTooFew(t *testing.T) {
+	f := answer(t, "synchronous/primary")
+	for names, want := range map[string]string{
+		"standby": "OK", "ANY 1 (standby, other)": "OK",
+		"FIRST 2 (standby, other)": "CRITICAL\nCRITICAL primary: only 1 of 2 synchronous standbys that commits need are connected, commits wait (synchronous_standby_names is FIRST 2 (standby, other))",
+	} {
+		f.Synchronous = names
+		if _, got := judged(nothingSaid, nil, f); got != want {
+			t.Errorf("one synchronous standby and %q: %s; want %s", names, got, want)
+		}
+	}
+}
+
+// TestReceiverBegins: a receiver that has heard nothing yet calls itself
+// streaming; one that hears nothing for long is judged by its age.
+func TestReceiverBegins(t *testing.T) {
+	f := answer(t, "idle/standby")
+	f.Receiver.Host, f.Receiver.Port = ptr("10.0.0.1"), ptr(5432)
+	for _, tc := range []struct {
+		heard bool
+		age   float64
+		want  string
+	}{
+		{true, 0.5, "OK"},
+		{false, 0.5, "CRITICAL\nCRITICAL standby is standby and receives nothing: no message from 10.0.0.1:5432 since it connected 500 ms ago, if that stays so its log says why"},
+		{false, 30, "OK"}, // an idle link, with the limit of 40 s
+		{false, 41, "CRITICAL\nCRITICAL standby: primary silent for 41 s (above 40 s), receiving from 10.0.0.1:5432"},
+	} {
+		f.ReceiverTimeout, f.Receiver.Heard, f.Receiver.Age = 60, ptr(tc.heard), ptr(tc.age)
+		if _, got := judged(nothingSaid, nil, f); got != tc.want {
+			t.Errorf("receiver, heard %t, %g s old: %s; want %s", tc.heard, tc.age, got, tc.want)
+		}
+	}
+}
+
+// TestSameServer: a server that is given by two addresses is no split brain
+// with itself, and hides none.
+func TestSameServer(t *testing.T) {
+	first, again, promoted := answer(t, "split-brain/primary"), answer(t, "split-brain/primary"), answer(t, "split-brain/standby")
+	again.name = "service"
+	first.Started, again.Started, promoted.Started = "1795219943.123456", "1795219943.123456", "1795219944"
+	r, got := judged(nothingSaid, nil, first, again)
+	if want := "UNKNOWN primary and service are one and the same server: give it once"; !strings.Contains(got, want) || strings.Contains(got, "split brain") {
+		t.Errorf("one server by two addresses: %s: %s; want %s", r.State, got, want)
+	}
+	_, got = judged(nothingSaid, nil, first, again, promoted)
+	if want := "split brain: primary (timeline 1) and standby (timeline 2) are both writable"; !strings.Contains(got, want) {
+		t.Errorf("split brain with one server given twice: %s; want %s", got, want)
+	}
+}
+
 // TestNoAnswer: faults are reported elsewhere and nothing is made up.
 func TestNoAnswer(t *testing.T) {
 	named := expectation{standbys: 1, names: []string{"standby"}}

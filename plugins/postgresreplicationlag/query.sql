@@ -6,6 +6,7 @@ SELECT json_build_object(
   'recovery', pg_is_in_recovery(),
   'role', current_user,
   'granted', pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'),
+  'started', extract(epoch FROM pg_postmaster_start_time())::text,
   'system', (SELECT system_identifier::text FROM pg_control_system()),
   'checkpoint_timeline', (SELECT timeline_id FROM pg_control_checkpoint()),
   'sender_timeout', extract(epoch FROM current_setting('wal_sender_timeout')::interval),
@@ -22,7 +23,8 @@ SELECT json_build_object(
   'paused', CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() END,
   'receiver', (SELECT json_build_object(
       'status', status, 'timeline', received_tli, 'end', latest_end_lsn, 'host', sender_host, 'port', sender_port,
-      'age', extract(epoch FROM clock_timestamp() - last_msg_receipt_time))
+      'age', extract(epoch FROM clock_timestamp() - last_msg_receipt_time),
+      'heard', last_msg_send_time <> last_msg_receipt_time) -- the same until the first message
     FROM pg_stat_wal_receiver),
   'senders', (SELECT json_agg(json_build_object(
       'pid', pid, 'name', application_name, 'address', host(client_addr), 'state', state,

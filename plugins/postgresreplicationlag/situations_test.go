@@ -88,7 +88,12 @@ func TestFrozenSender(t *testing.T) {
 // TestStandbyStopped: rows 11 and 12, to the loss of the slot.
 func TestStandbyStopped(t *testing.T) {
 	t.Parallel()
-	p := startPair(t, map[string]string{"max_slot_wal_keep_size": "16MB"})
+	bed := testbed.New(t)
+	primary := bed.Postgres(testbed.PostgresOptions{Config: map[string]string{"max_slot_wal_keep_size": "16MB"}})
+	proxy := faultproxy.Start(t, address(primary), faultproxy.Pass())
+	p := &pair{bed: bed, primary: primary, standby: bed.Standby(primary, testbed.StandbyOptions{Via: proxy.Addr()})}
+	primary.Exec("CREATE TABLE filler (text text)")
+	p.standby.CatchUp(primary)
 	p.standby.Stop()
 	await(t, "standby stopped", nil, list(p.primary, p.standby), check.Critical,
 		fmt.Sprintf("connect to %s: connection refused", address(p.standby)), "nobody is connected to slot standby", "its standby is gone; it keeps ")
@@ -101,8 +106,19 @@ func TestStandbyStopped(t *testing.T) {
 	expect(t, "slot unreserved", nil, list(p.primary), check.Critical, "slot standby (inactive) will be lost at the next checkpoint, it keeps ", "start its standby")
 	p.primary.Exec("CHECKPOINT")
 	expect(t, "slot lost", nil, list(p.primary), check.Critical, "slot standby is lost, log that its standby needs has been removed: make the standby anew")
+	// Over a slow network it is mostly about to connect, when it says that it
+	// is streaming, with nothing to replay.
+	if err := proxy.Set(faultproxy.OneByteEvery(time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
 	p.standby.Start()
-	expect(t, "standby after the loss of its slot", nil, list(p.standby), check.Critical, "receives nothing: it is connected to no primary")
+	await(t, "standby after the loss of its slot", nil, list(p.standby), check.Critical, "receives nothing: it is connected to no primary")
+	await(t, "standby that tries again", nil, list(p.standby), check.Critical, "is standby and receives nothing: no message from 127.0.0.1:")
+	for range 30 {
+		if err := lookAt(t, nil, p.standby).mismatch(check.Critical, "is standby and receives nothing"); err != nil {
+			t.Fatalf("standby after the loss of its slot: %v", err)
+		}
+	}
 }
 
 // TestPrimaryStopped: rows 13 to 16.
@@ -257,8 +273,18 @@ func TestOtherTakers(t *testing.T) {
 func TestSynchronous(t *testing.T) {
 	t.Parallel()
 	p := startPair(t, nil)
+	for _, names := range []string{"FIRST 2 (standby, other)", "ANY 2 (standby, other)"} {
+		p.primary.Configure(map[string]string{"synchronous_standby_names": names})
+		await(t, "one of two synchronous", []string{"--standbys", "1"}, list(p.primary), check.Critical,
+			"only 1 of 2 synchronous standbys that commits need are connected, commits wait (synchronous_standby_names is "+names+")")
+	}
 	p.primary.Configure(map[string]string{"synchronous_standby_names": "standby"})
 	await(t, "synchronous", []string{"--standbys", "1"}, list(p.primary), check.OK)
+	again := fmt.Sprintf("localhost:%d", p.primary.Port)
+	v := lookAt(t, []string{"--standbys", "1", "-H", again}, p.primary, p.standby)
+	if err := v.mismatch(check.Unknown, address(p.primary)+" and "+again+" are one and the same server: give it once"); err != nil {
+		t.Errorf("one server by two names: %v", err)
+	}
 	p.primary.Configure(map[string]string{"wal_sender_timeout": "0", "wal_receiver_status_interval": "0"})
 	p.standby.Configure(map[string]string{"wal_receiver_timeout": "0"})
 	await(t, "timeouts off", nil, list(p.primary, p.standby), check.Warning, "wal_receiver_timeout is 0, a dead link cannot be told from an idle one",
