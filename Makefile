@@ -25,7 +25,7 @@ test:
 
 demo: all
 	@testbed/install.sh
-	@$(GO) run ./testbed/belfry_demo
+	@$(GO) build -o bin/belfry_demo ./testbed/belfry_demo && bin/belfry_demo
 
 bench: all
 	@testbed/install.sh bench

@@ -67,6 +67,8 @@ func (d *dumps) prepare() (target string, err error) {
 		if !filepath.IsAbs(path) {
 			return "", fmt.Errorf("--path %q is no absolute path", path)
 		}
+		path = filepath.Clean(path) // "/x" and "/x/" are one set
+		d.paths[i] = path
 		if err := dump.CheckPattern(path); err != nil {
 			return "", fmt.Errorf("--path: %w", err)
 		}

@@ -425,6 +425,7 @@ func TestPrepareRefuses(t *testing.T) {
 		{[]string{"--path=relative"}, "no absolute path"},
 		{[]string{"--path=/a[", "--path=/b"}, "syntax error in pattern"},
 		{[]string{"--path=/a", "--path=/a"}, "given twice"},
+		{[]string{"--path=/a", "--path=/a/"}, "given twice"},
 		{[]string{"--path=/a", "--stanza=main"}, "--stanza and --path are of different sources"},
 		{[]string{"--verify"}, "--verify goes with --path"},
 		{[]string{"--settle=1m"}, "--settle goes with --path"},
