@@ -46,6 +46,8 @@ func (o *Options) Validate() error {
 	switch {
 	case o.host == "" || strings.ContainsAny(o.host, "/@?#% "):
 		return errors.New("--host must be a name or an address, without scheme, port and path")
+	case strings.Contains(o.host, ":") && net.ParseIP(strings.Trim(o.host, "[]")) == nil:
+		return errors.New("--host takes no port: give it with --port")
 	case o.port < 0 || o.port > 65535:
 		return errors.New("--port must be 1 to 65535")
 	case o.vhost == "":

@@ -31,6 +31,9 @@ func TestOptionsRefuse(t *testing.T) {
 		{append(user, "-H", "http://mq"), "--host"},
 		{append(user, "-H", "me:pw@mq"), "--host"},
 		{append(user, "-H", "::1"), ""},
+		{append(user, "-H", "[::1]"), ""},
+		{append(user, "-H", "mq:15672"), "give it with --port"},
+		{append(user, "-H", "[::1]:15672"), "give it with --port"},
 		{append(user, "-p", "70000"), "--port"},
 		{append(user, "-p", "-1"), "--port"},
 		{append(user, "--ca-file", "ca.pem"), "need --tls"},
@@ -85,7 +88,19 @@ func TestSelection(t *testing.T) {
 	}
 	_, s := optionsOf(t, "--queue", "a", "--queue", "b*", "--queue", "a")
 	if names := s.Names(); len(names) != 1 || names[0] != "a" {
-		t.Errorf("Names = %q; want a alone: a glob need not match", names)
+		t.Errorf("Names = %q; want a alone: no queue has the name of a glob", names)
+	}
+	if idle := s.Idle([]Queue{{Name: "a"}, {Name: "c"}}); len(idle) != 1 || idle[0] != "b*" {
+		t.Errorf("Idle = %q; want b*", idle)
+	}
+	if idle := s.Idle([]Queue{{Name: "b1"}}); len(idle) != 0 {
+		t.Errorf("Idle = %q with b1 there; want none", idle)
+	}
+	if _, excluded := optionsOf(t, "--queue", "b*", "--exclude", "b1"); len(excluded.Idle([]Queue{{Name: "b1"}})) != 1 {
+		t.Error("a glob whose only queue is left out matches something; want nothing")
+	}
+	if _, empty := optionsOf(t, "--queue", "b*", "--allow-empty"); len(empty.Idle(nil)) != 0 {
+		t.Error("a glob without queue is said with --allow-empty; want it allowed")
 	}
 	for _, args := range [][]string{{"--queue", "a", "--exclude", "a*"}, {"--queue", ""}, {"--exclude", ""}} {
 		if _, s := optionsOf(t, args...); s.Validate() == nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"time"
 )
@@ -66,12 +65,16 @@ func Known(v float64) Number { return Number{Value: v, Known: true} }
 // Above reports whether the number is known and above v.
 func (n Number) Above(v float64) bool { return n.Known && n.Value > v }
 
-// UnmarshalJSON takes numbers from zero up; everything else is not known.
-// Statistics have been seen below zero after a node went down.
+// maxNumber is the largest number that a broker can mean: up to here a
+// float64 holds every integer.
+const maxNumber = 1 << 53
+
+// UnmarshalJSON takes numbers from zero to maxNumber; everything else is not
+// known. Statistics have been seen below zero after a node went down.
 func (n *Number) UnmarshalJSON(data []byte) error {
 	*n = Number{}
 	v, err := strconv.ParseFloat(string(data), 64)
-	if err == nil && v >= 0 && !math.IsInf(v, 0) {
+	if err == nil && v >= 0 && v <= maxNumber {
 		*n = Known(v)
 	}
 	return nil
@@ -181,7 +184,7 @@ func ParsePage(data []byte) (Page, error) {
 		return Page{}, errors.New("no list of queues in it")
 	case p.Count != nil && *p.Count != len(*p.Items):
 		return Page{}, fmt.Errorf("it says that it holds %d queues and holds %d", *p.Count, len(*p.Items))
-	case p.Page < 1 || p.Pages < 0 || p.Pages > *p.Total || *p.Total < len(*p.Items) || p.Pages <= 1 && *p.Total != len(*p.Items):
+	case p.Page < 1 || p.Pages < 0 || p.Pages > max(*p.Total, 1) || *p.Total < len(*p.Items) || p.Pages <= 1 && *p.Total != len(*p.Items):
 		return Page{}, fmt.Errorf("page %d of %d with %d of %d queues cannot be", p.Page, p.Pages, len(*p.Items), *p.Total)
 	}
 	return makePage(*p.Items, Page{Page: p.Page, Pages: p.Pages, Total: *p.Total})
@@ -233,7 +236,10 @@ const maxUnix = 253402300800
 // jsonError keeps the position and drops the library's Go type names.
 func jsonError(err error) error {
 	var typeErr *json.UnmarshalTypeError
-	if errors.As(err, &typeErr) {
+	if errors.As(err, &typeErr) && typeErr.Field == "" {
+		return fmt.Errorf("a %s where something else is due", typeErr.Value)
+	}
+	if typeErr != nil {
 		return fmt.Errorf("a %s where something else is due (%s, byte %d)", typeErr.Value, typeErr.Field, typeErr.Offset)
 	}
 	return err

@@ -115,6 +115,9 @@ func TestParsePageRefuses(t *testing.T) {
 		{`"queues"`, "string where something else is due"},
 		{`not JSON`, "invalid character"},
 	} {
+		if _, err := ParsePage([]byte(c.body)); err != nil && strings.Contains(err.Error(), "(,") {
+			t.Errorf("ParsePage(%s): %v; want no empty place", c.body, err)
+		}
 		if p, err := ParsePage([]byte(c.body)); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("ParsePage(%s) = %+v, %v; want an error with %q", c.body, p, err, c.says)
 		}
@@ -128,7 +131,7 @@ func TestNumberKnowsWhatItDoesNotKnow(t *testing.T) {
 	}{
 		{`0`, Known(0)}, {`7`, Known(7)}, {`2.5`, Known(2.5)}, {`1e3`, Known(1000)},
 		{`-1`, Number{}}, {`null`, Number{}}, {`""`, Number{}}, {`"7"`, Number{}}, {`[]`, Number{}}, {`{}`, Number{}},
-		{`"undefined"`, Number{}}, {`true`, Number{}}, {`1e999`, Number{}},
+		{`"undefined"`, Number{}}, {`true`, Number{}}, {`1e999`, Number{}}, {`1e300`, Number{}},
 	} {
 		p, err := ParsePage([]byte(`[{"name":"q","messages":` + c.json + `,"message_stats":{"ack_details":{"rate":` + c.json + `}}}]`))
 		if err != nil {
@@ -137,6 +140,16 @@ func TestNumberKnowsWhatItDoesNotKnow(t *testing.T) {
 		}
 		if q := p.Queues[0]; q.Messages != c.want || q.AckRate != c.want {
 			t.Errorf("messages %s = %+v, ack rate %+v; want %+v", c.json, q.Messages, q.AckRate, c.want)
+		}
+	}
+}
+
+// However a version counts the pages of nothing.
+func TestParsePageOfNothing(t *testing.T) {
+	for _, pages := range []string{"0", "1"} {
+		p, err := ParsePage([]byte(`{"items":[],"item_count":0,"total_count":0,"page":1,"page_count":` + pages + `}`))
+		if err != nil || p.Total != 0 {
+			t.Errorf("no queue on %s pages: total %d, %v; want 0, no error", pages, p.Total, err)
 		}
 	}
 }

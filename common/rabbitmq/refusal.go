@@ -49,11 +49,14 @@ func (c *Client) refusal(stage string, a *httpclient.Answer) error {
 	said, spoken := parseRefused(a.Body)
 	reason := strings.ToLower(said.Reason)
 	switch {
+	case (a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden) && !spoken:
+		return check.Faultf(check.Auth, stage, peer, "HTTP %d %s, and not by RabbitMQ: a proxy before it refuses us, or --host, --port or --path-prefix is wrong",
+			a.Status, http.StatusText(a.Status))
 	case a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden:
 		return c.denied(stage, peer, reason, said.Reason, a)
-	case a.Status == http.StatusNotFound && !spoken:
-		return check.Faultf(check.Config, stage, peer, "HTTP 404: there is no management API at this address: "+
-			"it is on port 15672 (15671 with --tls) once rabbitmq-plugins enable rabbitmq_management has run")
+	case (a.Status == http.StatusNotFound || a.Status == http.StatusBadRequest) && !spoken:
+		return check.Faultf(check.Config, stage, peer, "HTTP %d: there is no management API at this address: it is on port 15672 (15671 with --tls) "+
+			"once rabbitmq-plugins enable rabbitmq_management has run, and below --path-prefix where the broker has one", a.Status)
 	case a.Status == http.StatusNotFound:
 		return check.Faultf(check.Config, stage, peer, "%w: there is no vhost of this name (rabbitmqctl list_vhosts), or no management API at this port", errNotFound)
 	case a.Status == http.StatusBadRequest && said.Error == "page_out_of_range":

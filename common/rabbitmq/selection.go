@@ -20,9 +20,9 @@ type Selection struct {
 // SelectionFlags declares --queue, --exclude and --allow-empty.
 func SelectionFlags(fs *pflag.FlagSet) *Selection {
 	s := &Selection{}
-	fs.StringArrayVar(&s.include, "queue", nil, "look at queues of this name or glob (*, ?) only; may be given several times. A name without glob must be there")
+	fs.StringArrayVar(&s.include, "queue", nil, "look at queues of this name or glob (*, ?) only; may be given several times. A name must be there, a glob must match something")
 	fs.StringArrayVar(&s.exclude, "exclude", nil, "leave queues of this name or glob out; may be given several times")
-	fs.BoolVar(&s.allowEmpty, "allow-empty", false, "a vhost without any queue that is looked at is fine")
+	fs.BoolVar(&s.allowEmpty, "allow-empty", false, "a vhost without any queue that is looked at is fine, and so is a glob of --queue that matches none")
 	return s
 }
 
@@ -51,6 +51,19 @@ func (s *Selection) Names() []string {
 		}
 	}
 	return names
+}
+
+// Idle are the globs of --queue that match none of the queues: whatever they
+// are for is gone, or they are misspelt. None where that is fine.
+func (s *Selection) Idle(queues []Queue) []string {
+	var idle []string
+	for _, pattern := range s.include {
+		matches := func(q Queue) bool { return s.Selected(q.Name) && check.Glob(pattern, q.Name) }
+		if !s.allowEmpty && IsGlob(pattern) && !slices.Contains(idle, pattern) && !slices.ContainsFunc(queues, matches) {
+			idle = append(idle, pattern)
+		}
+	}
+	return idle
 }
 
 // Selected reports whether a queue of the name is looked at.

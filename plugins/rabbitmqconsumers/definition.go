@@ -57,7 +57,7 @@ var (
 	}
 	noQueue = &check.Finding{
 		Key: "no_queue", State: check.Unknown,
-		Help: "There is no queue to look at; --allow-empty makes that fine.",
+		Help: "There is no queue to look at, or none that a glob of --queue matches; --allow-empty makes that fine.",
 	}
 )
 

@@ -93,6 +93,11 @@ func (v *view) judge(r *check.Report) {
 			r.Absent(m)
 		}
 	}
+	for _, glob := range v.selection.Idle(v.queues) {
+		if len(counted)+down > 0 {
+			r.Find(noQueue, fmt.Sprintf("no queue of vhost %s matches --queue %s", v.vhost, glob))
+		}
+	}
 	r.Summarize("%s, %s", rabbitmq.Count(len(counted), "queue"), rabbitmq.Count(int(total), "consumer"))
 	if uncounted := v.uncounted(); len(uncounted) > 0 {
 		r.Find(noStatistics, v.why(uncounted))

@@ -85,6 +85,9 @@ func TestVerdicts(t *testing.T) {
 		{"need not be there", []string{"--expect", "b=0:2"}, []rabbitmq.Queue{queue("a", 1)}, false, check.OK, "1 queue, 1 consumer", ""},
 		{"named and missing", []string{"--queue", "b"}, []rabbitmq.Queue{queue("a", 1)}, false, check.Critical, "queue b does not exist in vhost /", "missing_queue"},
 
+		{"a glob of several that matches nothing", []string{"--queue", "a", "--queue", "orders.*"}, []rabbitmq.Queue{queue("a", 1)},
+			false, check.Unknown, "no queue of vhost / matches --queue orders.*", "no_queue"},
+
 		{"no statistics", nil, []rabbitmq.Queue{with(queue("a", 0), noStats), queue("b", 1)}, false, check.Unknown,
 			"number of consumers not known of 1 queue: a; the broker has collected no statistics", "no_statistics"},
 		{"no statistics ever", nil, []rabbitmq.Queue{with(queue("a", 0), noStats)}, true, check.Unknown,

@@ -1,6 +1,7 @@
 package rabbitmqqueues
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -93,11 +94,29 @@ func (v *view) judge(r *check.Report) {
 			r.Absent(m)
 		}
 	}
+	for _, glob := range v.selection.Idle(v.queues) {
+		if len(chosen) > 0 {
+			r.Find(noQueue, fmt.Sprintf("no queue of vhost %s matches --queue %s", v.vhost, glob))
+		}
+	}
+	slices.SortStableFunc(chosen, worseFirst)
 	for i := range chosen {
 		v.queue(r, &chosen[i])
 	}
 	v.totals(r, chosen)
 	v.gaps(r, chosen)
+}
+
+// worseFirst puts queues in the order in which their problems are said: those
+// that are down, then by depth.
+func worseFirst(a, b rabbitmq.Queue) int {
+	if a.Down() != b.Down() {
+		if a.Down() {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Compare(b.Messages.Value, a.Messages.Value)
 }
 
 // missing finds the queues that were asked for by name and are not there.
