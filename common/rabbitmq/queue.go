@@ -42,6 +42,11 @@ func (q *Queue) Transient() bool { return !q.Durable || q.Exclusive || q.AutoDel
 // are consumed.
 func (q *Queue) Stream() bool { return q.Type == "stream" || q.Type == "rabbit_stream_queue" }
 
+// Quorum reports whether the queue is replicated. Its totals are what its
+// leader last told the broker, every 5 s (quorum_tick_interval), and zero
+// before it has said anything (3.10 to 4.x).
+func (q *Queue) Quorum() bool { return q.Type == "quorum" || q.Type == "rabbit_quorum_queue" }
+
 // Down reports whether the broker says that the queue cannot be used: its
 // node is gone, its process or vhost has crashed, or it has lost its quorum.
 func (q *Queue) Down() bool {

@@ -27,7 +27,10 @@ func TestBroker(t *testing.T) {
 	want := rabbitmqtest.Want
 	look := func(args ...string) lookat.Document { return broker.Look(t, args...) }
 
-	t.Run("idle", func(t *testing.T) { want(t, look(), "OK", "4 queues, no message") })
+	t.Run("idle", func(t *testing.T) {
+		// What a new quorum queue holds is not known before its first statistics.
+		want(t, broker.Await(t, "the quorum queue to be known", nil, rabbitmqtest.Is("OK")), "OK", "4 queues, no message")
+	})
 	t.Run("scripts", func(t *testing.T) { script.Run(t, broker.Script, nil) })
 	t.Run("unprivileged", func(t *testing.T) {
 		broker.Unprivileged(t, "RABBITMQ QUEUES OK: 4 queues, no message | queues=4 ")
@@ -116,6 +119,8 @@ func TestBroker(t *testing.T) {
 	// Perl's check_rabbitmq_queue says OK for 5 s here, because it takes
 	// missing statistics for zero.
 	t.Run("restart", func(t *testing.T) {
+		broker.Publish(testbed.Queue{Name: "qq"}, 3, time.Time{})
+		broker.Await(t, "the quorum queue to tell its depth", []string{"--queue", "qq"}, func(d lookat.Document) bool { return d.Found("without_consumer") })
 		broker.Kill()
 		broker.Start()
 		want(t, look("-c", "39"), "CRITICAL", "email_senders: ")
@@ -123,7 +128,12 @@ func TestBroker(t *testing.T) {
 			if d.State != "CRITICAL" && !d.Found("no_statistics") {
 				t.Errorf("after the restart: %s: %s; want CRITICAL, or that it is not known", d.State, d.Text)
 			}
-			return d.Found("without_consumer")
+			// The totals of a quorum queue say 0 for 5 s.
+			qq := look("--queue", "qq")
+			if qq.State == "OK" {
+				t.Errorf("a quorum queue with 3 messages after the restart: %s: %s; want that it is not known", qq.State, qq.Text)
+			}
+			return d.Found("without_consumer") && qq.Found("without_consumer")
 		})
 	})
 }

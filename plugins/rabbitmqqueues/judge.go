@@ -44,9 +44,31 @@ func (v *view) silent() []rabbitmq.Queue {
 	return v.pick(func(q *rabbitmq.Queue) bool { return !q.Live && !q.Exclusive && !q.Down() && !q.Stream() })
 }
 
-// unknownDepth are those of them of which not even the statistics know it.
+// unknownDepth are the queues that should have told their depth and of which
+// not even the statistics know it.
 func (v *view) unknownDepth() []rabbitmq.Queue {
-	return slices.DeleteFunc(v.silent(), func(q rabbitmq.Queue) bool { return q.Messages.Known })
+	return v.pick(func(q *rabbitmq.Queue) bool { return !q.Messages.Known && !q.Exclusive && !q.Down() && !q.Stream() })
+}
+
+// unsettled are the quorum queues whose totals are zero and that have no
+// statistics: both are so in the first seconds after the broker's start,
+// whatever is in them.
+func (v *view) unsettled() []rabbitmq.Queue {
+	return v.pick(func(q *rabbitmq.Queue) bool { return isUnsettled(q) })
+}
+
+func isUnsettled(q *rabbitmq.Queue) bool {
+	return q.Quorum() && q.Messages.Known && q.Messages.Value == 0 && !q.Consumers.Known
+}
+
+// doubt takes the zeros of unsettled queues for what they are: nothing known.
+// A broker that collects no statistics has none to wait for.
+func (v *view) doubt() {
+	for i := range v.queues {
+		if q := &v.queues[i]; isUnsettled(q) && !v.statisticsOff {
+			q.Messages, q.Ready, q.Unacknowledged = rabbitmq.Number{}, rabbitmq.Number{}, rabbitmq.Number{}
+		}
+	}
 }
 
 // unexplained are the queues with messages of which nobody knows whether they
@@ -239,9 +261,9 @@ func (v *view) totals(r *check.Report, chosen []rabbitmq.Queue) {
 	}
 	summary := rabbitmq.Count(len(chosen), "queue")
 	switch {
+	case math.IsNaN(sum.messages):
 	case deepest == nil:
 		summary += ", no message"
-	case math.IsNaN(sum.messages):
 	default:
 		summary += ", " + rabbitmq.Count(int(sum.messages), "message") + ", deepest " + check.CleanMax(deepest.Name, 60) +
 			fmt.Sprintf(" %.0f", deepest.Messages.Value)
@@ -267,7 +289,8 @@ func (v *view) gaps(r *check.Report, chosen []rabbitmq.Queue) {
 	if v.statisticsOff {
 		why = "the broker is told to collect no statistics (management_agent.disable_metrics_collector)"
 	}
-	if unknown := v.unknownDepth(); len(unknown) > 0 && !v.live && !v.totalsFailed {
+	unknown := slices.DeleteFunc(v.unknownDepth(), func(q rabbitmq.Queue) bool { return !q.Live && (v.live || v.totalsFailed) }) // said already
+	if len(unknown) > 0 {
 		r.Find(noStatistics, fmt.Sprintf("depth and consumers of %s not known: %s; %s", rabbitmq.Count(len(unknown), "queue"), rabbitmq.Names(unknown), why))
 	}
 	if unexplained := v.unexplained(); len(unexplained) > 0 {

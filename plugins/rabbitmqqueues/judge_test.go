@@ -21,8 +21,12 @@ func (l lookAt) Prepare() (check.Setup, error) {
 	limits, err := profileLimits(profileZulip)
 	return check.Setup{Limits: limits}, err
 }
-func (l lookAt) Run(_ context.Context, r *check.Report) error { l.view.judge(r); return nil }
-func (l lookAt) Close() error                                 { return nil }
+func (l lookAt) Run(_ context.Context, r *check.Report) error {
+	l.view.doubt()
+	l.view.judge(r)
+	return nil
+}
+func (l lookAt) Close() error { return nil }
 
 func judgeView(t *testing.T, args []string, limits []check.Limit, v view) *check.Result {
 	t.Helper()
@@ -76,6 +80,7 @@ func noStats(q *rabbitmq.Queue) { q.Consumers = rabbitmq.Number{} }
 func silentQueue(q *rabbitmq.Queue) {
 	q.Live, q.Messages, q.Ready, q.Unacknowledged = false, rabbitmq.Number{}, rabbitmq.Number{}, rabbitmq.Number{}
 }
+func quorum(q *rabbitmq.Queue)    { q.Type = "quorum" }
 func exclusive(q *rabbitmq.Queue) { q.Exclusive = true }
 func stream(q *rabbitmq.Queue)    { q.Type = "stream"; q.Live = false }
 
@@ -120,6 +125,13 @@ func TestVerdicts(t *testing.T) {
 		{"a stream is no backlog", nil, view{live: true, queues: []rabbitmq.Queue{with(classic("log", 5e6, 0, 0), stream)}},
 			check.OK, "1 queue, no message", "", ""},
 
+		{"a quorum queue that has told nothing yet", nil, view{live: true, queues: []rabbitmq.Queue{with(with(classic("a", 0, 0, 0), noStats), quorum)}},
+			check.Unknown, "depth and consumers of 1 queue not known: a; the broker has collected no statistics yet", "no_statistics", ""},
+		{"a quorum queue that has told nothing yet is no reason to say that nothing waits", []string{}, view{live: true, queues: []rabbitmq.Queue{
+			with(with(classic("a", 0, 0, 0), noStats), quorum), classic("b", 2000, 0, 1)}}, check.Critical, "b: messages 2000 (above 1000)", "no_statistics", ""},
+		{"a quorum queue without statistics ever", nil, view{live: true, statisticsOff: true, queues: []rabbitmq.Queue{with(with(classic("a", 0, 0, 0), noStats), quorum)}},
+			check.OK, "1 queue, no message", "", "no_statistics"},
+		{"an empty quorum queue", nil, view{live: true, queues: []rabbitmq.Queue{with(classic("a", 0, 0, 0), quorum)}}, check.OK, "1 queue, no message", "", ""},
 		{"no statistics, nothing waits", nil, view{live: true, queues: []rabbitmq.Queue{with(classic("a", 0, 0, 0), noStats)}},
 			check.OK, "1 queue, no message", "", "no_statistics"},
 		{"no statistics, messages wait", nil, view{live: true, queues: []rabbitmq.Queue{with(classic("a", 3, 0, 0), noStats)}},
@@ -133,7 +145,7 @@ func TestVerdicts(t *testing.T) {
 		{"a queue that hangs", nil, view{live: true, queues: []rabbitmq.Queue{classic("a", 0, 0, 1), with(classic("b", 0, 0, 1), silentQueue)}},
 			check.Critical, "1 queue did not say how many messages: b; rabbitmqctl list_unresponsive_queues -p / names those that hang", "no_live_totals", ""},
 		{"totals failed, said already", nil, view{totalsFailed: true, queues: []rabbitmq.Queue{with(classic("a", 0, 0, 1), func(q *rabbitmq.Queue) { q.Live = false })}},
-			check.OK, "1 queue, no message", "", "no_live_totals"},
+			check.OK, "1 queue", "", "no_live_totals"},
 		{"an old version", nil, view{queues: []rabbitmq.Queue{with(classic("a", 200, 0, 1), func(q *rabbitmq.Queue) { q.Live = false })}},
 			check.Warning, "a: messages 200 (above 100), 200 ready and 0 unacknowledged, 1 consumer, as of some seconds ago", "", "no_live_totals"},
 		{"an old version just started", nil, view{queues: []rabbitmq.Queue{with(with(classic("a", 200, 0, 1), silentQueue), noStats)}},

@@ -54,10 +54,11 @@ func (c *queuesCheck) Run(ctx context.Context, r *check.Report) error {
 		}
 		v.dropGone(again.Queues)
 	}
-	if len(v.unexplained()) > 0 || len(v.unknownDepth()) > 0 {
+	if len(v.unexplained()) > 0 || len(v.unknownDepth()) > 0 || len(v.unsettled()) > 0 {
 		v.statisticsOff, err = client.StatisticsOff(ctx)
 		r.Fail(err)
 	}
+	v.doubt()
 	v.judge(r)
 	return nil
 }
