@@ -32,7 +32,7 @@ var Definition = &check.Definition{
 	Metrics: []*check.Metric{replayLag, flushLag, writeLag, replyAge, messageAge, standbys, slotRetained, primary, timeline},
 	Findings: []*check.Finding{
 		twoPrimaries, differentTimelines, differentSystems, sameServer, wrongRole, noStandby, standbyMissing, standbyState,
-		synchronousMissing, slotInactive, slotUnreserved, slotLost, noReceiver, receiverState, replayPaused, clocksDiffer, noTimeout,
+		synchronousMissing, slotInactive, slotUnreserved, slotLost, noReceiver, receiverState, receiverBegins, replayPaused, clocksDiffer, noTimeout,
 	},
 	New: newCheck,
 }
@@ -138,7 +138,10 @@ var (
 		Key: "no_receiver", State: check.Critical, Labels: onServer, Help: "a standby is connected to no server that it could receive from",
 	}
 	receiverState = &check.Finding{
-		Key: "receiver_state", State: check.Critical, Labels: onServer, Help: "a standby's WAL receiver runs and does not stream, or has received nothing yet",
+		Key: "receiver_state", State: check.Critical, Labels: onServer, Help: "a standby's WAL receiver runs and does not stream",
+	}
+	receiverBegins = &check.Finding{
+		Key: "receiver_begins", State: check.Warning, Labels: onServer, Help: "a standby has just connected and has received nothing yet; again and again, its primary refuses it",
 	}
 	replayPaused = &check.Finding{
 		Key: "replay_paused", State: check.Warning, Labels: onServer, Help: "somebody has paused replay on a standby",

@@ -57,7 +57,7 @@ func judgeReceiver(r *check.Report, f *facts) (summary string) {
 	case w.Status == nil || *w.Status != "streaming":
 		r.Find(receiverState, fmt.Sprintf("%s is standby and does not stream from its primary%s: %s", f.name, source(w), word(w.Status)), f.name)
 	case w.begins():
-		r.Find(receiverState, fmt.Sprintf("%s is standby and receives nothing: no message%s since it connected %s ago, if that stays so its log says why",
+		r.Find(receiverBegins, fmt.Sprintf("%s is standby and has received nothing yet: no message%s since it connected %s ago, if that stays so its log says why",
 			f.name, source(w), seconds(*w.Age)), f.name)
 	}
 	limit := messageLimit(f.ReceiverTimeout)
@@ -82,8 +82,9 @@ func judgeReceiver(r *check.Report, f *facts) (summary string) {
 // yet. It calls itself "streaming" from its start, also when its primary
 // refuses: one whose log is gone there is started anew every few seconds
 // (wal_retrieve_retry_interval) and dies of the first answer. A healthy idle
-// link may be without a message for half of wal_receiver_timeout; what is
-// older than settled is judged by its age.
+// link may be without a message for half of wal_receiver_timeout, also right
+// after an ordinary restart, hence no more than a warning; what is older than
+// settled is judged by its age.
 func (w *receiver) begins() bool {
 	const settled = 10 // seconds
 	return w.Heard != nil && !*w.Heard && w.Age != nil && *w.Age < settled

@@ -160,7 +160,7 @@ func TestReceiverBegins(t *testing.T) {
 		want  string
 	}{
 		{true, 0.5, "OK"},
-		{false, 0.5, "CRITICAL\nCRITICAL standby is standby and receives nothing: no message from 10.0.0.1:5432 since it connected 500 ms ago, if that stays so its log says why"},
+		{false, 0.5, "WARNING\nWARNING standby is standby and has received nothing yet: no message from 10.0.0.1:5432 since it connected 500 ms ago, if that stays so its log says why"},
 		{false, 30, "OK"}, // an idle link, with the limit of 40 s
 		{false, 41, "CRITICAL\nCRITICAL standby: primary silent for 41 s (above 40 s), receiving from 10.0.0.1:5432"},
 	} {
