@@ -114,6 +114,9 @@ func (b *bench) postgres() error {
 	}
 	r := ratio(f[0].wall, f[1].wall)
 	s.row("| one server | %s | %s | least program, %s | %.2f | at most %g | %s |", ms(median(f[0].wall)), ms(median(f[0].cpu)), ms(median(f[1].wall)), r, goalPostgres, within(r, goalPostgres))
+	if err := settle(two); err != nil {
+		return err
+	}
 	f, err = pair(b.slow, two, perl)
 	if err != nil {
 		return err
