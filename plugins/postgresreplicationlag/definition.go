@@ -132,7 +132,7 @@ var (
 		Key: "slot_unreserved", State: check.Critical, Labels: onSlot, Help: "the log that a slot needs may be removed at the next checkpoint",
 	}
 	slotLost = &check.Finding{
-		Key: "slot_lost", State: check.Critical, Labels: onSlot, Help: "log that a slot needs has been removed",
+		Key: "slot_lost", State: check.Critical, Labels: onSlot, Help: "a slot cannot be used any more: log that it needs has been removed, or it was invalidated",
 	}
 	noReceiver = &check.Finding{
 		Key: "no_receiver", State: check.Critical, Labels: onServer, Help: "a standby is connected to no server that it could receive from",

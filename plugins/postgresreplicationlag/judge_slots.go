@@ -39,12 +39,10 @@ func slotProblem(f *facts, s slot) (*check.Finding, string) {
 		kept = "keeps " + check.FormatBytes(s.Restart.Behind(f.position())) + " of the log"
 	}
 	switch {
+	case s.Status != nil && *s.Status == "lost" && s.Reason != nil && *s.Reason != "wal_removed":
+		return slotLost, fmt.Sprintf("%s: slot %s is invalid (%s): drop it and make it anew, and its %s if that cannot go on", f.name, s.Name, *s.Reason, taker)
 	case s.Status != nil && *s.Status == "lost":
-		text := fmt.Sprintf("%s: slot %s is lost, log that its %s needs has been removed: make the %s anew, then the slot", f.name, s.Name, taker, taker)
-		if s.Reason != nil {
-			text += " (" + *s.Reason + ")"
-		}
-		return slotLost, text
+		return slotLost, fmt.Sprintf("%s: slot %s is lost, log that its %s needs has been removed: make the %s anew, then the slot", f.name, s.Name, taker, taker)
 	case s.Status != nil && *s.Status == "unreserved":
 		return slotUnreserved, fmt.Sprintf("%s: slot %s (%s) will be lost at the next checkpoint, it %s: start its %s, or raise max_slot_wal_keep_size",
 			f.name, s.Name, activity(s), kept, taker)

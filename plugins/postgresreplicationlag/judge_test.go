@@ -187,6 +187,21 @@ func TestSameServer(t *testing.T) {
 	}
 }
 
+// TestSlotInvalid: from version 17 on a slot says why it is lost, and the log
+// is not always gone.
+func TestSlotInvalid(t *testing.T) {
+	f := answer(t, "slot-lost/primary")
+	for reason, want := range map[string]string{
+		"wal_removed":  "primary: slot standby is lost, log that its standby needs has been removed: make the standby anew, then the slot",
+		"idle_timeout": "primary: slot standby is invalid (idle_timeout): drop it and make it anew, and its standby if that cannot go on",
+	} {
+		f.Slots[0].Reason = ptr(reason)
+		if _, got := judged(nothingSaid, nil, f); got != "CRITICAL\nCRITICAL "+want {
+			t.Errorf("slot lost by %s: %s; want %s", reason, got, want)
+		}
+	}
+}
+
 // TestNoAnswer: faults are reported elsewhere and nothing is made up.
 func TestNoAnswer(t *testing.T) {
 	named := expectation{standbys: 1, names: []string{"standby"}}
