@@ -43,7 +43,7 @@ func (l *Look) Run(ctx context.Context) *Result {
 	end := clock.Add(timeout)
 	report := &Report{
 		def: l.Definition, now: now, only: l.Only, skip: l.Skip, memory: l.Memory, outer: ctx, end: end,
-		seen: make(map[string]bool), notes: append([]string(nil), l.Notes...),
+		seen: make(map[string]bool), sight: sight{notes: append([]string(nil), l.Notes...)},
 	}
 	run, cancel := context.WithDeadline(withLookDeadline(ctx, end, stepMarginOf(timeout)), end)
 
@@ -123,32 +123,14 @@ func (r *Report) returned(ctx context.Context, err error) {
 	r.Fail(err)
 }
 
-// sight is a frozen report.
-type sight struct {
-	setup       Setup
-	values      []observation
-	found       []found
-	failures    []failure
-	parts       []PartTime
-	details     map[string]string
-	absent      map[*Metric]bool
-	notes       []string
-	summary     string
-	remember    []byte
-	timedOut    bool
-	interrupted string
-}
-
+// freeze ends the report: what comes later is dropped, so that what was
+// collected can be read without the lock.
 func (r *Report) freeze() *sight {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.frozen = true
-	return &sight{
-		setup:  r.setup,
-		values: r.values, found: r.found, failures: r.failures, parts: r.parts, details: r.details, absent: r.absent,
-		notes: r.notes, summary: r.summary, remember: r.remember,
-		timedOut: r.timedOut, interrupted: r.interrupted,
-	}
+	seen := r.sight
+	return &seen
 }
 
 func (r *Report) prepared(setup Setup) {

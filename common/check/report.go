@@ -22,20 +22,24 @@ type Report struct {
 	outer      context.Context // of the face: it ends when the look is interrupted
 	end        time.Time       // of the look
 
-	mu       sync.Mutex
-	setup    Setup
-	frozen   bool
-	values   []observation
-	seen     map[string]bool // metric key and label values
-	found    []found
-	failures []failure
-	parts    []PartTime
-	details  map[string]string
-	absent   map[*Metric]bool
-	notes    []string
-	summary  string
-	remember []byte
+	mu     sync.Mutex
+	frozen bool
+	seen   map[string]bool // metric key and label values
+	sight
+}
 
+// sight is what a report has collected.
+type sight struct {
+	setup       Setup
+	values      []observation
+	found       []found
+	failures    []failure
+	parts       []PartTime
+	details     map[string]string
+	absent      map[*Metric]bool
+	notes       []string
+	summary     string
+	remember    []byte
 	timedOut    bool
 	interrupted string
 }

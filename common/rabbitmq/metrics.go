@@ -26,3 +26,22 @@ var (
 		Help: "Messages per second that consumers acknowledge, by the broker's statistics.",
 	}
 )
+
+// Findings that both checks of queues report.
+var (
+	QueueDown = &check.Finding{
+		Key: "queue_down", State: check.Critical, Labels: []string{"queue"},
+		Help: "The broker says that the queue is down, stopped, crashed or without its quorum.",
+	}
+	NoQueue = &check.Finding{
+		Key: "no_queue", State: check.Unknown,
+		Help: "There is no queue to look at, or none that a glob of --queue matches; --allow-empty makes that fine.",
+	}
+)
+
+// Privileges is what a check of queues needs.
+var Privileges = []string{
+	"a RabbitMQ user with the tag monitoring (management will do) and access to the vhost without any right in it: " +
+		"rabbitmqctl set_user_tags monitor monitoring; rabbitmqctl set_permissions -p / monitor '^$' '^$' '^$'",
+	"the management plugin on the broker: rabbitmq-plugins enable rabbitmq_management",
+}

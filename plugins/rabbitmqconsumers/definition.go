@@ -21,19 +21,15 @@ var Definition = &check.Definition{
 		"check_rabbitmq_consumers -u monitor --password-file PW --expect 'missedmessage_mobile_notifications*=1' --expect email_senders=2:4",
 		"check_rabbitmq_consumers -u monitor --password-file PW --vhost shop --queue 'orders.*' --exclude '*.dead'",
 	},
-	Peer:     "rabbitmq",
-	Interval: time.Minute,
-	Timeout:  20 * time.Second,
-	Privileges: []string{
-		"a RabbitMQ user with the tag monitoring (management will do) and access to the vhost without any right in it: " +
-			"rabbitmqctl set_user_tags monitor monitoring; rabbitmqctl set_permissions -p / monitor '^$' '^$' '^$'",
-		"the management plugin on the broker: rabbitmq-plugins enable rabbitmq_management",
-	},
+	Peer:       "rabbitmq",
+	Interval:   time.Minute,
+	Timeout:    20 * time.Second,
+	Privileges: rabbitmq.Privileges,
 	Metrics: []*check.Metric{
 		rabbitmq.Consumers, rabbitmq.Unacknowledged, rabbitmq.DeliverRate, rabbitmq.AckRate,
 		rabbitmq.Queues, totalConsumers,
 	},
-	Findings: []*check.Finding{missingQueue, queueDown, noStatistics, noQueue},
+	Findings: []*check.Finding{missingQueue, rabbitmq.QueueDown, noStatistics, rabbitmq.NoQueue},
 	New:      newCheck,
 }
 
@@ -47,17 +43,9 @@ var (
 		Key: "missing_queue", State: check.Critical, Labels: []string{"queue"},
 		Help: "A queue that --expect or --queue names does not exist.",
 	}
-	queueDown = &check.Finding{
-		Key: "queue_down", State: check.Critical, Labels: []string{"queue"},
-		Help: "The broker says that the queue is down, stopped, crashed or without its quorum.",
-	}
 	noStatistics = &check.Finding{
 		Key: "no_statistics", State: check.Unknown,
 		Help: "The broker does not know how many consumers queues have, as in the first seconds after its start.",
-	}
-	noQueue = &check.Finding{
-		Key: "no_queue", State: check.Unknown,
-		Help: "There is no queue to look at, or none that a glob of --queue matches; --allow-empty makes that fine.",
 	}
 )
 

@@ -67,7 +67,7 @@ func (v *view) judge(r *check.Report) {
 	down := 0
 	for i := range v.queues {
 		if q := &v.queues[i]; v.due(q) && q.Down() {
-			r.Find(queueDown, fmt.Sprintf("%s is %s: nobody can consume from it", q.Name, q.State), q.Name)
+			r.Find(rabbitmq.QueueDown, fmt.Sprintf("%s is %s: nobody can consume from it", q.Name, q.State), q.Name)
 			down++
 		}
 	}
@@ -87,7 +87,7 @@ func (v *view) judge(r *check.Report) {
 		r.Observe(totalConsumers, total)
 	}
 	if len(counted)+down == 0 && !missing && !v.selection.AllowEmpty() {
-		r.Find(noQueue, v.nothing())
+		r.Find(rabbitmq.NoQueue, v.nothing())
 	} else if len(counted)+down == 0 {
 		for _, m := range []*check.Metric{rabbitmq.Consumers, rabbitmq.Unacknowledged, rabbitmq.DeliverRate, rabbitmq.AckRate} {
 			r.Absent(m)
@@ -95,7 +95,7 @@ func (v *view) judge(r *check.Report) {
 	}
 	for _, glob := range v.selection.Idle(v.queues) {
 		if len(counted)+down > 0 {
-			r.Find(noQueue, fmt.Sprintf("no queue of vhost %s matches --queue %s", v.vhost, glob))
+			r.Find(rabbitmq.NoQueue, fmt.Sprintf("no queue of vhost %s matches --queue %s", v.vhost, glob))
 		}
 	}
 	r.Summarize("%s, %s", rabbitmq.Count(len(counted), "queue"), rabbitmq.Count(int(total), "consumer"))

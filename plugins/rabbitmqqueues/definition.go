@@ -21,20 +21,16 @@ var Definition = &check.Definition{
 		"check_rabbitmq_queues -u monitor --password-file PW -w 50 -c 'messages{queue=email_*}=2000'",
 		"check_rabbitmq_queues -u monitor --password-file PW --vhost shop --queue orders --queue 'mail.*' --allow-unconsumed '*.dead'",
 	},
-	Peer:     "rabbitmq",
-	Interval: time.Minute,
-	Timeout:  20 * time.Second,
-	Privileges: []string{
-		"a RabbitMQ user with the tag monitoring (management will do) and access to the vhost without any right in it: " +
-			"rabbitmqctl set_user_tags monitor monitoring; rabbitmqctl set_permissions -p / monitor '^$' '^$' '^$'",
-		"the management plugin on the broker: rabbitmq-plugins enable rabbitmq_management",
-	},
+	Peer:       "rabbitmq",
+	Interval:   time.Minute,
+	Timeout:    20 * time.Second,
+	Privileges: rabbitmq.Privileges,
 	Metrics: []*check.Metric{
 		messages, ready, rabbitmq.Unacknowledged, rabbitmq.Consumers,
 		publishRate, rabbitmq.DeliverRate, rabbitmq.AckRate, redeliverRate, headMessage,
 		rabbitmq.Queues, totalMessages, totalReady, totalUnacknowledged,
 	},
-	Findings: []*check.Finding{queueDown, withoutConsumer, missingQueue, noLiveTotals, noStatistics, noQueue},
+	Findings: []*check.Finding{rabbitmq.QueueDown, withoutConsumer, missingQueue, noLiveTotals, noStatistics, rabbitmq.NoQueue},
 	New:      newCheck,
 }
 
@@ -74,10 +70,6 @@ var (
 )
 
 var (
-	queueDown = &check.Finding{
-		Key: "queue_down", State: check.Critical, Labels: []string{"queue"},
-		Help: "The broker says that the queue is down, stopped, crashed or without its quorum.",
-	}
 	withoutConsumer = &check.Finding{
 		Key: "without_consumer", State: check.Critical, Labels: []string{"queue"},
 		Help: "Messages wait in the queue, nobody holds any and nobody consumes from it; --allow-unconsumed names queues where that is meant.",
@@ -93,10 +85,6 @@ var (
 	noStatistics = &check.Finding{
 		Key: "no_statistics", State: check.Unknown,
 		Help: "The broker has no statistics of queues with messages, so it is not known whether somebody consumes from them.",
-	}
-	noQueue = &check.Finding{
-		Key: "no_queue", State: check.Unknown,
-		Help: "There is no queue to look at, or none that a glob of --queue matches; --allow-empty makes that fine.",
 	}
 )
 

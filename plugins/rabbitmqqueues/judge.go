@@ -110,7 +110,7 @@ func (v *view) judge(r *check.Report) {
 		if len(v.queues) > 0 {
 			text = fmt.Sprintf("none of the %s of vhost %s is asked for by --queue and --exclude", rabbitmq.Count(len(v.queues), "queue"), v.vhost)
 		}
-		r.Find(noQueue, text)
+		r.Find(rabbitmq.NoQueue, text)
 	} else if len(chosen) == 0 {
 		for _, m := range perQueue() {
 			r.Absent(m)
@@ -118,7 +118,7 @@ func (v *view) judge(r *check.Report) {
 	}
 	for _, glob := range v.selection.Idle(v.queues) {
 		if len(chosen) > 0 {
-			r.Find(noQueue, fmt.Sprintf("no queue of vhost %s matches --queue %s", v.vhost, glob))
+			r.Find(rabbitmq.NoQueue, fmt.Sprintf("no queue of vhost %s matches --queue %s", v.vhost, glob))
 		}
 	}
 	slices.SortStableFunc(chosen, worseFirst)
@@ -165,7 +165,7 @@ func (v *view) missing(r *check.Report) (some bool) {
 // down is of the time before.
 func (v *view) queue(r *check.Report, q *rabbitmq.Queue) {
 	if q.Down() {
-		r.Find(queueDown, fmt.Sprintf("%s is %s: nobody can publish to it or consume from it", q.Name, q.State), q.Name)
+		r.Find(rabbitmq.QueueDown, fmt.Sprintf("%s is %s: nobody can publish to it or consume from it", q.Name, q.State), q.Name)
 		return
 	}
 	if !q.Stream() {
