@@ -51,7 +51,7 @@ func run(ctx context.Context, bin string, once bool) error {
 				return
 			}
 		}
-		rows, settled := s.await(ctx, 2*time.Minute)
+		rows, settled := s.await(ctx, 90*time.Second)
 		s.addresses()
 		printTable(os.Stdout, rows)
 		switch {

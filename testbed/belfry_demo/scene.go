@@ -197,18 +197,20 @@ func (s *scene) rows() []row {
 	return rows
 }
 
-// await waits until every check has a verdict and both faces agree.
+// await waits until every check is OK in both faces, or until the limit: what
+// has just been started may need some seconds until it is. It tells whether
+// the faces agree on every verdict.
 func (s *scene) await(ctx context.Context, limit time.Duration) (rows []row, settled bool) {
 	s.say("waiting for the first verdicts")
-	for end := time.Now().Add(limit); time.Now().Before(end) && ctx.Err() == nil; {
+	for end := time.Now().Add(limit); ; {
 		rows = s.rows()
-		if !slices.ContainsFunc(rows, func(r row) bool { return !r.settled() }) {
-			return rows, true
+		settled = !slices.ContainsFunc(rows, func(r row) bool { return !r.settled() })
+		if problems(rows) == nil || ctx.Err() != nil || time.Now().After(end) {
+			return rows, settled
 		}
 		s.traffic()
 		pause(ctx, time.Second)
 	}
-	return rows, false
 }
 
 // watch keeps the scene busy until the context ends, and prints the table
