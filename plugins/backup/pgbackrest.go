@@ -44,6 +44,8 @@ func newPgBackRest(fs *pflag.FlagSet) *pgBackRest {
 	return p
 }
 
+func (p *pgBackRest) name() string { return "pgbackrest" }
+
 func (p *pgBackRest) given() string {
 	switch {
 	case len(p.stanzas) > 0:
@@ -104,7 +106,10 @@ func (p *pgBackRest) list(ctx context.Context, _ moment) (*listing, error) {
 	if err != nil {
 		return nil, check.Faultf(check.Data, stage, peer, "%w", err)
 	}
-	l := &listing{sets: sets, written: written}
+	l := &listing{sets: sets}
+	if p.jsonFile != "" {
+		l.lists = []list{{path: p.jsonFile, written: written}}
+	}
 	if before != "" {
 		l.notes = append(l.notes, "before its JSON pgbackrest says: "+before)
 	}
