@@ -21,7 +21,9 @@ type backupCheck struct {
 }
 
 func newBackup(fs *pflag.FlagSet) *backupCheck {
-	b := &backupCheck{sources: []source{newPgBackRest(fs), newDumps(fs)}}
+	b := &backupCheck{sources: []source{
+		newPgBackRest(fs), newDumps(fs), newWALG(fs), newBarman(fs), newRestic(fs), newBorg(fs),
+	}}
 	b.wanted.flags(fs)
 	return b
 }
@@ -86,6 +88,9 @@ func (b *backupCheck) Run(ctx context.Context, r *check.Report) error {
 			l.tell(r)
 		}
 		all.add(s.name(), l)
+	}
+	if err := b.wanted.leave(&all); err != nil {
+		return err
 	}
 	next.Sets = judge(r, &all, known.Sets, b.wanted, !slices.Contains(listings, nil))
 	r.Remember(next)

@@ -27,6 +27,7 @@ type contents struct {
 	recent    string
 	gapWindow string
 	offsite   []string
+	ignored   []string
 
 	list   []content
 	within time.Duration // a place whose newest backup is older does not count
@@ -41,6 +42,7 @@ func (c *contents) flags(fs *pflag.FlagSet) {
 	fs.IntVar(&c.minCopies, "min-copies", 0, "with --content: critical below so many good backups of each, over all places; the same as -c copies=N:")
 	fs.IntVar(&c.minPlaces, "min-places", 0, "with --content: critical below so many places that hold a recent one of each; the same as -c places=N:")
 	fs.StringVar(&c.recent, "recent", defaultRecent, "with --content: a place counts while its newest good backup is not older")
+	fs.StringArrayVar(&c.ignored, "ignore", nil, "glob of sets that are not judged: those of a host that is gone, what was saved once by hand. Repeat for several")
 	fs.StringVar(&c.gapWindow, "gap-window", defaultGapWindow, "how far back the largest gap between backups is looked for")
 	fs.StringArrayVar(&c.offsite, "expect-offsite", nil, "glob of the sets that this machine must not be able to write or delete ('*' for all); it is found out harmlessly. Repeat for several")
 }
@@ -98,36 +100,54 @@ func duration(option, text string) (time.Duration, error) {
 	return time.Duration(r.End * float64(time.Second)), nil
 }
 
+// leave takes away the sets that are not to be judged. To leave none is a
+// mistake.
+func (c *contents) leave(l *listing) error {
+	had := len(l.sets)
+	l.sets = slices.DeleteFunc(l.sets, func(s set) bool {
+		ignore := slices.ContainsFunc(c.ignored, func(pattern string) bool { return check.Glob(pattern, s.name) })
+		if ignore {
+			l.notes = append(l.notes, s.name+": not judged (--ignore)")
+		}
+		return ignore
+	})
+	if had > 0 && len(l.sets) == 0 {
+		return check.Faultf(check.Config, "judge", "the sets of backups", "--ignore leaves none of %d", had)
+	}
+	return nil
+}
+
 // judge counts copies and places of each content. Where a set of it, or a
 // source, could not be looked at, a count would be too small: nothing is said.
 func (c *contents) judge(r *check.Report, standings []*standing, complete bool) {
+	for _, s := range standings { // a repository that is not seen may have it
+		complete = complete && len(s.faults) == 0
+	}
 	for _, one := range c.list {
-		found, sound, good := 0, complete, 0
+		found, good := 0, 0
 		var where []string
 		for _, s := range standings {
 			if !check.Glob(one.pattern, s.name) {
 				continue
 			}
 			found++
-			sound = sound && len(s.faults) == 0
 			good += s.good
 			if s.last != nil && r.Now().Sub(s.last.ended) <= c.within && !slices.Contains(where, s.place) {
 				where = append(where, s.place)
 			}
 		}
-		switch {
-		case found == 0 && complete:
-			r.Find(noBackup, fmt.Sprintf("%s: no backup: no set matches %q%s", one.name, one.pattern, there(standings)), one.name)
-			fallthrough
-		case sound:
-			r.Observe(copies, float64(good), one.name)
-			r.Observe(places, float64(len(where)), one.name)
-			if len(where) > 0 {
-				r.Detail(strings.Join(where, "; "), one.name)
-			}
-		default:
+		if !complete {
 			r.Absent(copies)
 			r.Absent(places)
+			continue
+		}
+		if found == 0 {
+			r.Find(noBackup, fmt.Sprintf("%s: no backup: no set matches %q%s", one.name, one.pattern, there(standings)), one.name)
+		}
+		r.Observe(copies, float64(good), one.name)
+		r.Observe(places, float64(len(where)), one.name)
+		if len(where) > 0 {
+			r.Detail(strings.Join(where, "; "), one.name)
 		}
 	}
 }

@@ -98,12 +98,25 @@ func (d *dumps) list(ctx context.Context, at moment) (*listing, error) {
 		if err := look.run(ctx, path); err != nil {
 			look.set.faults = append(look.set.faults, err)
 		}
+		place, reach := location{path: fixedPart(path)}.where(ctx)
+		look.set.place = place
+		if at.offsite {
+			look.set.reach = reach
+		}
 		l.sets = append(l.sets, look.set)
 		for _, note := range look.notes {
 			l.notes = append(l.notes, path+": "+note)
 		}
 	}
 	return l, nil
+}
+
+// fixedPart is the directory before the first element that is a pattern.
+func fixedPart(path string) string {
+	for dump.IsPattern(path) {
+		path = filepath.Dir(path)
+	}
+	return path
 }
 
 // verified keeps what was found in files that were read whole, so that each
