@@ -22,7 +22,7 @@ type backupCheck struct {
 
 func newBackup(fs *pflag.FlagSet) *backupCheck {
 	b := &backupCheck{sources: []source{
-		newPgBackRest(fs), newDumps(fs), newWALG(fs), newBarman(fs), newRestic(fs), newBorg(fs),
+		newPgBackRest(fs), newDumps(fs), newWALG(fs), newBarman(fs), newRestic(fs), newBorg(fs), newWALArchive(fs),
 	}}
 	b.wanted.flags(fs)
 	return b
@@ -36,19 +36,23 @@ func (b *backupCheck) Prepare() (check.Setup, error) {
 			b.chosen = append(b.chosen, s)
 		}
 	}
-	if len(b.chosen) == 0 {
-		b.chosen = b.sources[:1]
+	// The archive of the log alone is no backup: --only says that it is enough.
+	if !slices.ContainsFunc(b.chosen, func(s source) bool { return partOf(s) == partBackups }) {
+		b.chosen = append([]source{b.sources[0]}, b.chosen...)
 	}
-	targets := make([]string, 0, len(b.chosen))
+	targets, notices := make([]string, 0, len(b.chosen)), []string(nil)
 	for _, s := range b.chosen {
 		target, err := s.prepare()
 		if err != nil {
 			return check.Setup{}, err
 		}
 		targets = append(targets, target)
+		if n, ok := s.(noticing); ok && n.notice() != "" && !slices.Contains(notices, n.notice()) {
+			notices = append(notices, n.notice())
+		}
 	}
 	limits, err := b.wanted.prepare()
-	return check.Setup{Target: strings.Join(targets, " "), Limits: limits}, err
+	return check.Setup{Target: strings.Join(targets, " "), Limits: limits, Notice: strings.Join(notices, ", ")}, err
 }
 
 // kept is what a look leaves to the next.
@@ -77,6 +81,9 @@ func (b *backupCheck) Run(ctx context.Context, r *check.Report) error {
 			}
 			continue
 		}
+		if l.tell != nil {
+			l.tell(r) // before what it remembers is taken
+		}
 		if l.memory != nil {
 			memory, err := json.Marshal(l.memory)
 			if err != nil {
@@ -84,34 +91,43 @@ func (b *backupCheck) Run(ctx context.Context, r *check.Report) error {
 			}
 			next.Sources[s.name()] = memory
 		}
-		if l.tell != nil {
-			l.tell(r)
-		}
 		all.add(s.name(), l)
 	}
 	if err := b.wanted.leave(&all); err != nil {
 		return err
 	}
-	next.Sets = judge(r, &all, known.Sets, b.wanted, !slices.Contains(listings, nil))
+	complete := true
+	for i, s := range b.chosen {
+		complete = complete && (listings[i] != nil || partOf(s) != partBackups)
+	}
+	next.Sets = judge(r, &all, known.Sets, b.wanted, complete)
 	r.Remember(next)
 	return nil
 }
 
 // list asks the sources side by side, so that one that hangs takes no time
-// from the others. A source that cannot be looked at is nil in the result and
-// reported; the error is that of a source that is alone.
+// from the others. A source that cannot be looked at, or is left out by its
+// part, is nil in the result; why is reported, and the error is that of a
+// source that is alone.
 func (b *backupCheck) list(ctx context.Context, r *check.Report, known kept) ([]*listing, error) {
 	listings, errs := make([]*listing, len(b.chosen)), make([]error, len(b.chosen))
-	looks := make([]func(context.Context) error, len(b.chosen))
+	looks := make(map[string][]func(context.Context) error)
 	for i, s := range b.chosen {
 		at := moment{now: r.Now(), offsite: len(b.wanted.offsite) > 0, memory: known.Sources[s.name()]}
-		looks[i] = func(ctx context.Context) error {
+		looks[partOf(s)] = append(looks[partOf(s)], func(ctx context.Context) error {
 			listings[i], errs[i] = s.list(ctx, at)
 			return nil
-		}
+		})
 	}
-	if err := check.Go(ctx, looks...); err != nil {
-		return nil, err // a panic
+	var parts []func(context.Context) error
+	for name, of := range looks {
+		parts = append(parts, func(ctx context.Context) error {
+			r.Part(ctx, name, func(ctx context.Context) error { return check.Go(ctx, of...) }) // its error is a panic
+			return nil
+		})
+	}
+	if err := check.Go(ctx, parts...); err != nil {
+		return nil, err
 	}
 	for i, err := range errs {
 		if err == nil {
@@ -126,6 +142,17 @@ func (b *backupCheck) list(ctx context.Context, r *check.Report, known kept) ([]
 	return listings, nil
 }
 
+// noticing is a source of whose options line 1 may have to say something.
+type noticing interface{ notice() string }
+
+// partOf is the part of the check that a source belongs to.
+func partOf(s source) string {
+	if s.name() == partArchiving {
+		return partArchiving
+	}
+	return partBackups
+}
+
 // add joins what another source has. Names of sets stay unique.
 func (l *listing) add(source string, more *listing) {
 	for _, s := range more.sets {
@@ -137,6 +164,7 @@ func (l *listing) add(source string, more *listing) {
 	}
 	l.lists = append(l.lists, more.lists...)
 	l.notes = append(l.notes, more.notes...)
+	l.also = cmp.Or(more.also, l.also)
 }
 
 // Close has nothing to give back.

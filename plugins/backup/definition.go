@@ -8,6 +8,13 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/belfry-monitoring/belfry/common/check"
+	"github.com/belfry-monitoring/belfry/plugins/backup/archiving"
+)
+
+// The parts of a look.
+const (
+	partBackups   = "backups"
+	partArchiving = "archiving"
 )
 
 // label names a set of backups: the backups of one thing in one place, such
@@ -113,6 +120,8 @@ var Definition = &check.Definition{
 		"check_backup --path '/var/backups/zulip/*.sql.gz' -w 25h -c 49h",
 		"check_backup --path /var/backups/postgresql --verify -t 10m",
 		"check_backup --json-file /var/lib/belfry-postgres/pgbackrest.json --stanza main -w listed=30min",
+		"check_backup --stanza main -H db1 -U monitor --password-file /etc/belfry/pg-password",
+		"check_backup --only archiving -H /run/postgresql -U monitor",
 	},
 	Peer:     "command",
 	Interval: 5 * time.Minute,
@@ -121,10 +130,16 @@ var Definition = &check.Definition{
 		"pgBackRest: read its configuration and repository, mostly by membership in the group of the repository (postgres); or only " +
 			"a file that the repository's user writes from cron, for --json-file.",
 		"Dumps: read them, because a dump that was cut off is known by its contents; with --stat-only only their directory.",
+		"Archiving: a role that may log in to PostgreSQL, without pg_monitor: CREATE ROLE monitor LOGIN PASSWORD '...'; " +
+			"GRANT EXECUTE ON FUNCTION pg_ls_archive_statusdir() TO monitor; (in the database postgres, which it logs in to).",
 	},
-	Metrics: []*check.Metric{
+	Metrics: append([]*check.Metric{
 		completed, fullCompleted, relativeSize, relativeToMedian, count, largestGap, oldestKept, running, size, took, listed, copies, places,
+	}, archiving.Metrics()...),
+	Findings: append([]*check.Finding{noBackup, badBackup, onlyUnfinished, badRepository, notOffsite, offsiteUnproven}, archiving.Findings()...),
+	Parts: []check.Part{
+		{Name: partBackups, Help: "the backups themselves"},
+		{Name: partArchiving, Help: "the archive of PostgreSQL's log, where --archiving, --host or --service ask for it"},
 	},
-	Findings: []*check.Finding{noBackup, badBackup, onlyUnfinished, badRepository, notOffsite, offsiteUnproven},
-	New:      func(fs *pflag.FlagSet) check.Check { return newBackup(fs) },
+	New: func(fs *pflag.FlagSet) check.Check { return newBackup(fs) },
 }

@@ -42,12 +42,19 @@ func judge(r *check.Report, l *listing, seen map[string]past, wanted contents, c
 	}
 	wanted.judge(r, all, complete)
 	wanted.judgeReach(r, all, complete)
+	var summary []string
 	switch {
 	case oldest == nil:
 	case len(l.sets) > 1:
-		r.Summarize("%d sets of backups, oldest %s", len(l.sets), oldest.summary(r.Now()))
+		summary = []string{fmt.Sprintf("%d sets of backups, oldest %s", len(l.sets), oldest.summary(r.Now()))}
 	default:
-		r.Summarize("%s", oldest.summary(r.Now()))
+		summary = []string{oldest.summary(r.Now())}
+	}
+	if l.also != "" {
+		summary = append(summary, l.also)
+	}
+	if len(summary) > 0 {
+		r.Summarize("%s", strings.Join(summary, "; "))
 	}
 	return keep
 }

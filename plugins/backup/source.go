@@ -43,7 +43,9 @@ type listing struct {
 	lists  []list   // that somebody else wrote; none where it was asked for now
 	memory any      // to be kept for the next look, as JSON; nil for none
 	notes  []string // shown with -v
+	also   string   // what line 1 says behind the sets when everything is fine
 	// tell reports what is no set: metrics and findings of the source's own.
+	// It may set memory and also.
 	tell func(*check.Report)
 }
 
