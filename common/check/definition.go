@@ -83,8 +83,8 @@ type Metric struct {
 	// pids, command lines or error texts.
 	Labels            []string
 	Warning, Critical string // default ranges; empty: informative
-	// Buckets are the bounds of the distribution that the exporter keeps;
-	// empty for none.
+	// Buckets are the bounds of the distribution that the exporter keeps, in
+	// base units and rising, without +Inf; empty for none. For gauges only.
 	Buckets []float64
 }
 
@@ -107,6 +107,12 @@ func (m *Metric) Name() string {
 		return name + m.Unit.Suffix() + "_total"
 	}
 	return name + m.Unit.Suffix()
+}
+
+// DistributionName returns the name of the histogram that the exporter keeps
+// of the metric's values; its series end in _bucket, _sum and _count.
+func (m *Metric) DistributionName() string {
+	return "belfry_" + m.Family + "_" + m.Key + "_distribution" + m.Unit.Suffix()
 }
 
 // LimitName returns the name of the series that carry the metric's limits, in

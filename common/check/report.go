@@ -32,6 +32,7 @@ type Report struct {
 type sight struct {
 	setup       Setup
 	values      []observation
+	missed      []observation
 	found       []found
 	failures    []failure
 	parts       []PartTime
@@ -111,6 +112,28 @@ func (r *Report) ObserveTime(m *Metric, t time.Time, labels ...string) {
 		return
 	}
 	r.observe(observation{metric: m, at: t, value: math.NaN(), labels: labels})
+}
+
+// Miss counts in the distribution of a metric that has Buckets what has no
+// value because it failed: a message that was not delivered, a server that did
+// not answer. The distribution has it beyond every bound; the verdict, the
+// performance data and the metric's series do not know of it.
+func (r *Report) Miss(m *Metric, labels ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.frozen {
+		return
+	}
+	o := observation{metric: m, labels: append([]string(nil), labels...)}
+	err := r.acceptable(o)
+	if err == nil && len(m.Buckets) == 0 {
+		err = Faultf(Internal, "count a miss of", m.Key, "it has no buckets")
+	}
+	if err != nil {
+		r.failures = append(r.failures, failure{err: err})
+		return
+	}
+	r.missed = append(r.missed, o)
 }
 
 func (r *Report) observe(o observation) {
