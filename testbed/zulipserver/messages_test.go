@@ -39,7 +39,7 @@ func TestRecipients(t *testing.T) {
 		{"stream", "social", []string{"social"}, ""},
 		{"channel", `["Social"]`, []string{"social"}, ""},
 		{"channel", fmt.Sprint(social), []string{"social"}, ""},
-		{"channel", "77", nil, "Stream with ID '77' does not exist"},
+		{"channel", "77", nil, "Channel with ID '77' does not exist"},
 		{"channel", `["social","social"]`, nil, "Expected exactly one channel"},
 		{"loud", you, nil, "Invalid type"},
 	} {
