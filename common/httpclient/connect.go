@@ -95,7 +95,7 @@ func (c *Client) refusal(answer *http.Response, address string) error {
 		return check.Faultf(check.Dial, "connect to", address, "the proxy %s cannot: %s", c.way.proxy, said)
 	case answer.StatusCode == http.StatusProxyAuthRequired && c.way.auth == "":
 		return check.Faultf(check.Proxy, "ask the proxy", peer, "%s: give --proxy-user and --proxy-password-file", said)
-	case answer.StatusCode == http.StatusProxyAuthRequired:
+	case answer.StatusCode == http.StatusProxyAuthRequired, answer.StatusCode == http.StatusUnauthorized: // tinyproxy says 401 of a wrong password
 		return check.Faultf(check.Proxy, "ask the proxy", peer, "%s: it refuses the user or the password", said)
 	}
 	return check.Faultf(check.Proxy, "ask the proxy", peer, "%s: it refuses to connect there", said)
