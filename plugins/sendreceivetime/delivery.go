@@ -168,8 +168,10 @@ func (d *delivery) look(ctx context.Context) error {
 		return nil
 	case errors.Is(ctx.Err(), context.Canceled):
 		return ctx.Err()
-	case err != nil && !isTrouble(err) && !zulip.IsQueueLost(err):
+	case err != nil && !passes(err) && !zulip.IsQueueLost(err):
 		return err
+	case check.ReasonOf(d.outcome.Trouble) == check.Proxy:
+		return d.outcome.Trouble // nobody knows whether it would have been delivered
 	}
 	d.outcome.GaveUp, d.outcome.Waited = true, time.Since(d.sent)
 	return nil
@@ -193,7 +195,7 @@ func (d *delivery) again(ctx context.Context) error {
 	if zulip.IsQueueLost(err) {
 		d.outcome.Because = "the server lost the receiver's event queue twice (" + err.Error() + ")"
 	}
-	if isTrouble(err) {
+	if passes(err) {
 		d.outcome.Trouble = err
 	}
 	return err
@@ -276,7 +278,7 @@ func (d *delivery) await(ctx context.Context) error {
 func (d *delivery) persist(ctx context.Context, try func() (done bool, err error)) error {
 	for {
 		done, err := try()
-		if done || err != nil && !isTrouble(err) {
+		if done || err != nil && !passes(err) {
 			return err
 		}
 		if !isSilence(err) {
@@ -292,6 +294,11 @@ func (d *delivery) persist(ctx context.Context, try func() (done bool, err error
 // those that will stay.
 func isTrouble(err error) bool {
 	return err != nil && check.ReasonOf(err).State() == check.Critical
+}
+
+// passes tells what may be over in a moment, a proxy that starts anew included.
+func passes(err error) bool {
+	return isTrouble(err) || err != nil && check.ReasonOf(err) == check.Proxy
 }
 
 // isSilence tells a long poll without an answer, which is how waiting in vain

@@ -1,6 +1,7 @@
 package sendreceivetime
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"strconv"
@@ -148,5 +149,45 @@ func trickle(conn net.Conn) {
 			return
 		}
 		time.Sleep(time.Second)
+	}
+}
+
+// A proxy that is gone while the message is on its way: back in time, it is
+// forgotten; if not, nobody knows of the message.
+func TestProxyGoneWhileWaiting(t *testing.T) {
+	for name, back := range map[string]bool{"and back": true, "for good": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, zulipserver.Options{Domain: "chat.belfry.test"})
+			s.Set(func(k *zulipserver.Knobs) { k.DeliveryDelay = 700 * time.Millisecond })
+			p := faultproxy.Start(t, strings.TrimPrefix(s.URL(), "http://"), faultproxy.Connect(nil))
+			rc := func(name string, u zulipserver.User) string {
+				return writeRC(t, name, strings.ReplaceAll(s.Zuliprc(u), s.URL(), "http://chat.belfry.test"))
+			}
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				s.awaitPoll(t)
+				if err := p.Set(faultproxy.Refused()); err != nil {
+					t.Error(err)
+				}
+				p.Cut(faultproxy.FIN)
+				if back {
+					time.Sleep(200 * time.Millisecond)
+					if err := p.Set(faultproxy.Connect(nil)); err != nil {
+						t.Error(err)
+					}
+				}
+			}()
+			d := look(t, context.Background(), "--sender-zuliprc", rc("s", s.sender), "--receiver-zuliprc", rc("r", s.receiver), "--proxy", p.Addr(), "-t", "6s")
+			<-done
+			t.Logf("%s: %s", d.State, d.Text)
+			if back && (d.State != "OK" || d.Reason != "") {
+				t.Errorf("a proxy that came back = %s, reason %s: %s; want OK", d.State, d.Reason, d.Text)
+			}
+			if !back && (d.State != "UNKNOWN" || d.Reason != "proxy" || !strings.HasPrefix(d.Text, "connect to the proxy "+p.Addr()+": connection refused")) {
+				t.Errorf("a proxy that stayed away = %s, reason %s: %s; want UNKNOWN, proxy", d.State, d.Reason, d.Text)
+			}
+		})
 	}
 }

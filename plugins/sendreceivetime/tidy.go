@@ -106,7 +106,7 @@ func insist(ctx context.Context, try func() error) error {
 		err := try()
 		wait, limited := zulip.RetryAfter(err)
 		switch {
-		case err == nil || n == tidyTries || !limited && !isTrouble(err):
+		case err == nil || n == tidyTries || !limited && !passes(err):
 			return err
 		case limited && wait > left(ctx):
 			return err
