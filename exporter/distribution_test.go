@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,10 +68,9 @@ func histogramLines(target, way string, below [3]int, count int, sum string) []s
 // beyond every bound, and a look that saw nothing does not count.
 func TestDistribution(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		looks := 0
+		var looks atomic.Int64
 		w := timedWorld(t, func(_ context.Context, r *check.Report) error {
-			looks++
-			switch looks {
+			switch looks.Add(1) {
 			case 1: // on a bound, which belongs to its bucket
 				r.Observe(took, 0.5, "a")
 				r.Observe(took, 1.5, "b")
@@ -87,15 +87,14 @@ func TestDistribution(t *testing.T) {
 		e, _ := w.start(t, "spread: 0s\nchecks:\n- {check: timed, target: t, interval: 60s}\n")
 		defer w.stop(t, e)
 		h := e.Handler()
-		_, text := get(h, "GET", "/metrics")
-		wantNone(t, text, "belfry_timed_took_distribution")
-		until := func(n int) {
-			for looks < n {
+		until := func(n int64) {
+			for looks.Load() < n {
 				time.Sleep(time.Second)
 				synctest.Wait()
 			}
 		}
 		until(1)
+		var text string
 		for range 5 { // two Prometheis and a person
 			_, text = get(h, "GET", "/metrics")
 		}
@@ -113,8 +112,8 @@ func TestDistribution(t *testing.T) {
 // that changes what is looked at, or takes the check away, does not.
 func TestDistributionAndReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		looks := 0 // since the distribution began
-		w := timedWorld(t, func(_ context.Context, r *check.Report) error { looks++; r.Observe(took, 1, "a"); return nil })
+		var looks atomic.Int64 // since the distribution began
+		w := timedWorld(t, func(_ context.Context, r *check.Report) error { looks.Add(1); r.Observe(took, 1, "a"); return nil })
 		const first, other = "spread: 0s\nchecks:\n- {check: timed, target: t, interval: 60s}\n", "spread: 0s\nchecks:\n- {check: fake, target: t}\n"
 		e, path := w.start(t, first)
 		defer w.stop(t, e)
@@ -132,7 +131,7 @@ func TestDistributionAndReload(t *testing.T) {
 			{name: "back again", config: strings.Replace(first, "60s", "60s, options: {way: b}", 1), anew: true},
 		} {
 			if step.anew {
-				looks = 0
+				looks.Store(0)
 			}
 			if i > 0 {
 				write(t, path, step.config)
@@ -147,10 +146,10 @@ func TestDistributionAndReload(t *testing.T) {
 				wantNone(t, text, "belfry_timed")
 				continue
 			}
-			if looks < 2 {
-				t.Errorf("%s: %d looks; want some", step.name, looks)
+			if looks.Load() < 2 {
+				t.Errorf("%s: %d looks; want some", step.name, looks.Load())
 			}
-			want := fmt.Sprintf("belfry_timed_took_distribution_seconds_count{check=\"timed\",target=\"t\",way=\"a\"} %d", looks)
+			want := fmt.Sprintf("belfry_timed_took_distribution_seconds_count{check=\"timed\",target=\"t\",way=\"a\"} %d", looks.Load())
 			if !strings.Contains(text, want+"\n") {
 				t.Errorf("%s: no line %s in\n%s", step.name, want, text)
 			}
