@@ -83,8 +83,8 @@ type Metric struct {
 	// pids, command lines or error texts.
 	Labels            []string
 	Warning, Critical string // default ranges; empty: informative
-	// Buckets are the bounds of the distribution that the exporter keeps, in
-	// base units and rising, without +Inf; empty for none. For gauges only.
+	// Buckets are the bounds of the distribution that the exporter keeps;
+	// empty for none.
 	Buckets []float64
 }
 
@@ -110,7 +110,8 @@ func (m *Metric) Name() string {
 }
 
 // DistributionName returns the name of the histogram that the exporter keeps
-// of the metric's values; its series end in _bucket, _sum and _count.
+// of the values of a gauge that has Buckets: bounds in base units, rising,
+// without +Inf. Its series end in _bucket, _sum and _count.
 func (m *Metric) DistributionName() string {
 	return "belfry_" + m.Family + "_" + m.Key + "_distribution" + m.Unit.Suffix()
 }
