@@ -290,3 +290,24 @@ func FuzzRoute(f *testing.F) {
 		}
 	})
 }
+
+// A look that gave up waiting for a proxy leaves no connection behind.
+func TestProxyConnectionsEnd(t *testing.T) {
+	for name, mode := range map[string]faultproxy.Mode{"silent": faultproxy.Silent(), "refusing": faultproxy.HTMLPage(403), "garbage": faultproxy.Garbage(1)} {
+		p := faultproxy.Start(t, "", mode)
+		u := &url.URL{Scheme: "https", Host: site}
+		c, err := httpclient.New(httpclient.Config{Base: u, Limit: 300 * time.Millisecond, Route: &httpclient.Route{Proxy: check.NewSecret(p.Addr())}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Do(context.Background(), httpclient.Request{Stage: "read", Path: "/"}); err == nil {
+			t.Errorf("%s: no error; want one", name)
+		}
+		c.Close()
+		for end := time.Now().Add(10 * time.Second); p.Live() > 0; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%s: %d connections are open 10s after the look; want none", name, p.Live())
+			}
+		}
+	}
+}
