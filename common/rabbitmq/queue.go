@@ -89,6 +89,14 @@ func (n *Number) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// MarshalJSON writes what UnmarshalJSON reads: the number, or null.
+func (n Number) MarshalJSON() ([]byte, error) {
+	if !n.Known {
+		return []byte("null"), nil
+	}
+	return json.Marshal(n.Value)
+}
+
 // Page is one page of the list of queues, or all of it where the broker knows
 // no pages.
 type Page struct {

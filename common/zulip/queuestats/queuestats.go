@@ -62,6 +62,10 @@ type file struct {
 	Emptied *float64        `json:"queue_last_emptied_timestamp"`
 }
 
+// maxMean is more than any message may take, in seconds: a month. Beyond it the
+// worker's clock was set while it measured.
+const maxMean = 30 * 86400
+
 // maxUnix is the year 9999 in Unix seconds.
 const maxUnix = 253402300800
 
@@ -90,7 +94,7 @@ func Parse(data []byte) (Stats, error) {
 	s := Stats{Updated: unix(*f.Updated)}
 	if string(f.Mean) != "null" {
 		// A worker whose clock was set back has measured less than nothing.
-		if err := json.Unmarshal(f.Mean, &s.SecondsPerMessage); err != nil || s.SecondsPerMessage < 0 {
+		if err := json.Unmarshal(f.Mean, &s.SecondsPerMessage); err != nil || s.SecondsPerMessage < 0 || s.SecondsPerMessage > maxMean {
 			return Stats{}, fmt.Errorf("recent_average_consume_time %s cannot be", check.CleanMax(string(f.Mean), 20))
 		}
 		s.HasMean = true

@@ -48,6 +48,7 @@ func TestParse(t *testing.T) {
 		{"a mean below zero, from a clock set back", `{"update_time":1,"recent_average_consume_time":-0.5}`, Stats{}, false, "recent_average_consume_time -0.5 cannot be"},
 		{"a mean that is no number", `{"update_time":1,"recent_average_consume_time":NaN}`, Stats{}, false, "not the JSON"},
 		{"a mean as text", `{"update_time":1,"recent_average_consume_time":"1"}`, Stats{}, false, "cannot be"},
+		{"a mean of a clock that was set forward", `{"update_time":1,"recent_average_consume_time":31536000}`, Stats{}, false, "cannot be"},
 		{"a mean beyond all numbers", `{"update_time":1,"recent_average_consume_time":1e999}`, Stats{}, false, "cannot be"},
 	} {
 		got, err := Parse([]byte(c.text))
