@@ -28,6 +28,10 @@ const (
 	// closeLimit bounds the good-bye. A broker that does not answer it has
 	// answered everything else.
 	closeLimit = 500 * time.Millisecond
+	// silence is how long RabbitMQ keeps a connection at least before it drops
+	// it without a word for a wrong password: 3 s (rabbit_reader,
+	// SILENT_CLOSE_DELAY). One that drops it sooner has another reason.
+	silence = 2 * time.Second
 	// heartbeat is what the client asks the broker for: a connection whose
 	// client is gone is closed after two of them.
 	heartbeat = 10 * time.Second
@@ -205,8 +209,13 @@ func (s *session) fault(ctx context.Context, stage string, started time.Time, er
 		return s.refusal(stage, said)
 	case seen.over:
 		return check.Faultf(check.Data, stage, address, "answer is larger than %s", check.FormatBytes(maxRead))
+	case ctx.Err() != nil && seen.first == "":
+		// A web server waits for more of what it takes for a request.
+		return hint(dial.Fault(stage, address, started, ctx.Err()), "it says nothing: does the broker hang, or is this not its AMQP port (5672, 5671 with --tls)?")
 	case ctx.Err() != nil:
 		return dial.Fault(stage, address, started, ctx.Err())
+	case errors.Is(err, amqp.ErrCredentials) && time.Since(started) >= silence:
+		return check.Faultf(check.Auth, stage, address, "user %s is refused: wrong password or no such user (the broker hung up without a word, as it then does)", check.Clean(s.login.User))
 	case strings.HasPrefix(seen.first, "HTTP/"):
 		return check.Faultf(check.Protocol, stage, address, "it speaks HTTP, not AMQP: AMQP is on port 5672 (5671 with --tls)")
 	case seen.err != nil:
@@ -234,11 +243,19 @@ func (s *session) refusal(stage string, said *amqp.Error) error {
 
 // hintAMQP says what usually is behind a refused connection.
 func hintAMQP(err error) error {
-	var f *check.Fault
-	if errors.As(err, &f) && f.Reason == check.Dial && strings.Contains(err.Error(), "refused") {
-		return &check.Fault{Reason: f.Reason, Stage: f.Stage, Peer: f.Peer, Err: fmt.Errorf("%w: is the broker up, and this its AMQP port?", f.Err)}
+	if check.ReasonOf(err) == check.Dial && strings.Contains(err.Error(), "refused") {
+		return hint(err, "is the broker up, and this its AMQP port?")
 	}
 	return err
+}
+
+// hint adds words to the end of a fault.
+func hint(err error, words string) error {
+	var f *check.Fault
+	if !errors.As(err, &f) {
+		return err
+	}
+	return &check.Fault{Reason: f.Reason, Stage: f.Stage, Peer: f.Peer, Err: fmt.Errorf("%w: %s", f.Err, words)}
 }
 
 // pipe is the connection as the library sees it: without deadlines, which the
