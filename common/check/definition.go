@@ -83,6 +83,9 @@ type Metric struct {
 	// pids, command lines or error texts.
 	Labels            []string
 	Warning, Critical string // default ranges; empty: informative
+	// Quiet keeps what no limit judges out of performance data, whose room is
+	// small, for metrics with many label sets; Prometheus and JSON have all.
+	Quiet bool
 	// Buckets are the bounds of the distribution that the exporter keeps;
 	// empty for none.
 	Buckets []float64

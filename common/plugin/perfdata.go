@@ -11,13 +11,13 @@ import (
 )
 
 // perfdata renders the values as 'label'=value[UOM];warn;crit;min, unlabelled
-// ones first, within the bound in bytes. It returns how many were left out
-// for want of room.
+// ones first, within the bound in bytes; of quiet metrics only what a limit
+// judges. It returns how many were left out for want of room.
 func perfdata(r *check.Result, limit int) (text string, left int) {
 	values := make([]check.Value, 0, len(r.Values))
 	for _, v := range r.Values {
 		// Icinga and Telegraf drop what is no number; the row says it.
-		if !math.IsNaN(v.Judged) && !math.IsInf(v.Judged, 0) {
+		if !math.IsNaN(v.Judged) && !math.IsInf(v.Judged, 0) && (!v.Metric.Quiet || v.Warning != nil || v.Critical != nil) {
 			values = append(values, v)
 		}
 	}
