@@ -2,13 +2,16 @@ package postgresreplicationlag
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/belfry-monitoring/belfry/common/check"
 )
 
 // judgeCluster judges what only several servers together show.
-func judgeCluster(r *check.Report, seen []*facts) {
+func judgeCluster(r *check.Report, m *memory, seen []*facts) {
 	if len(seen) < 2 {
 		return
 	}
@@ -19,11 +22,12 @@ func judgeCluster(r *check.Report, seen []*facts) {
 		}
 	}
 	seen = distinct(r, seen)
+	judgeCircles(r, seen)
 	judged := make(map[string]bool)
 	for _, f := range seen {
 		if !judged[f.System] {
 			judged[f.System] = true
-			judgeCopies(r, f.System, seen)
+			judgeCopies(r, m.Switches[f.System], f.System, seen)
 		}
 	}
 }
@@ -47,7 +51,7 @@ func distinct(r *check.Report, seen []*facts) []*facts {
 }
 
 // judgeCopies judges the servers of one system identifier.
-func judgeCopies(r *check.Report, system string, seen []*facts) {
+func judgeCopies(r *check.Report, began *timelineSwitch, system string, seen []*facts) {
 	var primaries, copies []*facts
 	for _, f := range seen {
 		switch {
@@ -70,8 +74,8 @@ func judgeCopies(r *check.Report, system string, seen []*facts) {
 	}
 	for _, c := range copies {
 		if t, ok := strayed(c, primaries); ok {
-			r.Find(differentTimelines, fmt.Sprintf("%s is on timeline %d and cannot follow %s on timeline %d",
-				c.name, t, primaries[0].name, primaries[0].timeline()), c.name)
+			r.Find(differentTimelines, fmt.Sprintf("%s is on timeline %d and cannot follow %s on timeline %d%s",
+				c.name, t, primaries[0].name, primaries[0].timeline(), parted(c, t, began)), c.name)
 		}
 	}
 }
@@ -93,6 +97,84 @@ func strayed(c *facts, primaries []*facts) (timeline uint32, yes bool) {
 		}
 	}
 	return timeline, yes
+}
+
+// parted says whether a standby on an older timeline has replayed past the
+// point where the primary's began, as far as looks have seen where that is. The
+// history file would say it exactly; only a superuser may read it.
+func parted(c *facts, timeline uint32, began *timelineSwitch) string {
+	switch end := c.position(); {
+	case began == nil || timeline >= began.Timeline:
+		return ""
+	case end > began.Before:
+		return fmt.Sprintf(": its log ends at %s, timeline %d began at %s or before: pg_rewind or a new copy is needed", end, began.Timeline, began.Before)
+	case began.After > 0 && end <= began.After:
+		return fmt.Sprintf(" as it is: its log ends at %s, timeline %d began there or later, so that it can follow once it is connected to that primary", end, began.Timeline)
+	}
+	return ""
+}
+
+// judgeCircles finds standbys that receive from each other. Each of them hears
+// its neighbour and has replayed all there is.
+func judgeCircles(r *check.Report, seen []*facts) {
+	from := make(map[*facts]*facts)
+	for _, f := range seen {
+		for _, other := range seen {
+			if receives(f, other) {
+				from[f] = other
+			}
+		}
+	}
+	done := make(map[*facts]bool)
+	for _, f := range seen {
+		var names []string
+		on := make(map[*facts]bool)
+		for at := f; at != nil && !done[at]; at = from[at] {
+			if on[at] {
+				r.Find(noPrimary, strings.Join(names, " and ")+" receive from each other in a circle: no primary feeds them")
+				break
+			}
+			on[at] = true
+			names = append(names, at.name)
+		}
+		for at := range on {
+			done[at] = true
+		}
+	}
+}
+
+// receives reports whether a standby is connected to the other standby: by a
+// slot of that name which is in use there, or by its address and port, as it
+// says itself or as the other sees it.
+func receives(f, other *facts) bool {
+	w := f.Receiver
+	if f.writable() || other.writable() || f.System != other.System || w == nil {
+		return false
+	}
+	for _, s := range other.Slots {
+		if w.Slot != nil && *w.Slot == s.Name && s.Active {
+			return true
+		}
+	}
+	if w.Host == nil || w.Port == nil || net.JoinHostPort(*w.Host, strconv.Itoa(*w.Port)) == other.name {
+		return w.Host != nil && w.Port != nil
+	}
+	if other.Port == nil || *other.Port != *w.Port || other.Address == nil {
+		return false
+	}
+	if *other.Address == *w.Host {
+		return true
+	}
+	if _, err := netip.ParseAddr(*w.Host); err == nil {
+		return false
+	}
+	// A name: the other must see it come from where it is.
+	for _, s := range other.Senders {
+		if s.Address != nil && f.Address != nil && *s.Address == *f.Address {
+			return true
+		}
+	}
+	return false
 }
 
 // judgeNames finds standbys that are named and connected to none of the
