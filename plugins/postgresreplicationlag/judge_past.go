@@ -41,7 +41,7 @@ func judgeGone(r *check.Report, m *memory, seen []*facts, failed bool, want expe
 		if p.Standbys == nil {
 			p.Standbys = make(map[string]*known)
 		}
-		for name, n := range now {
+		for name, n := range streaming(f) {
 			if k := p.Standbys[name]; k == nil || n >= k.Count {
 				p.Standbys[name] = &known{Count: n, Seen: m.now}
 			}
@@ -66,7 +66,20 @@ func judgeGone(r *check.Report, m *memory, seen []*facts, failed bool, want expe
 	}
 }
 
-// connected counts a server's standbys by application_name.
+// streaming counts a server's standbys by application_name: without those that
+// have not said yet how far they are, for a subscriber looks like them when it
+// connects.
+func streaming(f *facts) map[string]int {
+	count := make(map[string]int)
+	for _, s := range f.Senders {
+		if f.kindOf(s) == standby {
+			count[s.Name]++
+		}
+	}
+	return count
+}
+
+// connected counts those, too.
 func connected(f *facts) map[string]int {
 	count := make(map[string]int)
 	for _, s := range f.Senders {

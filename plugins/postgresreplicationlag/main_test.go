@@ -34,11 +34,13 @@ func TestScripts(t *testing.T) {
 	passfile := "127.0.0.1:*:*:monitor:" + password + "\n"
 	script.Run(t, func(env *testscript.Env) error {
 		env.Setenv("PRIMARY", address(p.primary))
+		env.Setenv("PRIMARY_PORT", strconv.Itoa(p.primary.Port))
 		env.Setenv("STANDBY", address(p.standby))
 		env.Setenv("SOCKET", p.primary.SocketDir+":"+strconv.Itoa(p.primary.Port))
 		env.Setenv("PW", password)
 		return errors.Join(os.Mkdir(filepath.Join(env.WorkDir, "home"), 0o700), script.WriteFiles(env, map[string]string{
 			"monitor.pw": password + "\n", "pgpass": passfile, "home/.pgpass": passfile,
+			"uri":         "postgresql://monitor:" + password + "@" + address(p.primary) + "," + address(p.standby) + "/postgres\n",
 			"services":    "[prod]\nhost=" + address(p.primary) + "\nuser=monitor\n",
 			"options.ini": "[pg]\nhost=" + address(p.primary) + "\nhost=" + address(p.standby) + "\nuser=monitor\npassword=" + password + "\nstandbys=1\n",
 		}))

@@ -61,10 +61,15 @@ func TestForgotten(t *testing.T) {
 	l.look(t, 3700, check.OK, "", with("a", "b"))
 	l.look(t, 3760, check.Warning, "primary: standby b, last seen at ", with("a"))
 	l.look(t, 3820, check.OK, "", with("b", "a"))
+	// A subscriber that connects looks like a standby that does.
+	s := with("b", "a", "feed")
+	s.Senders[2].State, s.Senders[2].Write, s.Senders[2].Flush, s.Senders[2].Replay = ptr("startup"), nil, nil, nil
+	l.look(t, 3840, check.Warning, "feed is connected (state startup)", s)
+	l.look(t, 3850, check.OK, "", with("b", "a"))
 	// Another one failed: it may be connected to that.
 	l.look(t, 3880, check.OK, "", with("a"), nil)
 	// The primary has become a standby: its standbys are elsewhere.
-	s := answer(t, "idle/standby")
+	s = answer(t, "idle/standby")
 	s.name, s.System = "primary", with("a").System
 	l.look(t, 3940, check.OK, "", s)
 	l.look(t, 4000, check.OK, "", with("a"))
