@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 // judgeCluster judges what only several servers together show.
 func judgeCluster(r *check.Report, m *memory, seen []*facts) {
 	if len(seen) < 2 {
+		judgeCircles(r, seen)
 		return
 	}
 	for _, f := range seen[1:] {
@@ -131,7 +133,8 @@ func judgeCircles(r *check.Report, seen []*facts) {
 		on := make(map[*facts]bool)
 		for at := f; at != nil && !done[at]; at = from[at] {
 			if on[at] {
-				r.Find(noPrimary, strings.Join(names, " and ")+" receive from each other in a circle: no primary feeds them")
+				names = names[slices.Index(names, at.name):] // not those that lead to it
+				r.Find(noPrimary, circle(names))
 				break
 			}
 			on[at] = true
@@ -143,38 +146,36 @@ func judgeCircles(r *check.Report, seen []*facts) {
 	}
 }
 
-// receives reports whether a standby is connected to the other standby: by a
-// slot of that name which is in use there, or by its address and port, as it
-// says itself or as the other sees it.
+func circle(names []string) string {
+	if len(names) == 1 {
+		return names[0] + " receives from itself: no primary feeds it"
+	}
+	return strings.Join(names, " and ") + " receive from each other in a circle: no primary feeds them"
+}
+
+// receives reports whether a standby is connected to the other standby, or to
+// itself: by the address and port that it says, which are the other's as it was
+// given or as it knows itself; or by a name where the other has the port and
+// feeds somebody at this standby's address.
 func receives(f, other *facts) bool {
 	w := f.Receiver
-	if f.writable() || other.writable() || f.System != other.System || w == nil {
+	if f.writable() || other.writable() || f.System != other.System || w == nil || w.Host == nil || w.Port == nil {
 		return false
 	}
-	for _, s := range other.Slots {
-		if w.Slot != nil && *w.Slot == s.Name && s.Active {
-			return true
-		}
-	}
-	if w.Host == nil || w.Port == nil || net.JoinHostPort(*w.Host, strconv.Itoa(*w.Port)) == other.name {
-		return w.Host != nil && w.Port != nil
-	}
-	if other.Port == nil || *other.Port != *w.Port || other.Address == nil {
+	switch {
+	case net.JoinHostPort(*w.Host, strconv.Itoa(*w.Port)) == other.name:
+		return true
+	case other.Address == nil || other.Port == nil || *other.Port != *w.Port:
 		return false
-	}
-	if *other.Address == *w.Host {
+	case *other.Address == *w.Host:
 		return true
 	}
-	if _, err := netip.ParseAddr(*w.Host); err == nil {
+	if _, err := netip.ParseAddr(*w.Host); err == nil || f == other {
 		return false
 	}
-	// A name: the other must see it come from where it is.
-	for _, s := range other.Senders {
-		if s.Address != nil && f.Address != nil && *s.Address == *f.Address {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(other.Senders, func(s sender) bool {
+		return s.Address != nil && f.Address != nil && *s.Address == *f.Address
+	})
 }
 
 // judgeNames finds standbys that are named and connected to none of the

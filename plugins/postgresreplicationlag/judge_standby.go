@@ -21,7 +21,10 @@ func judgeStandby(r *check.Report, f view) (summary string) {
 		r.Note("%s: replays with a delay of %s on purpose (recovery_min_apply_delay)", f.name, seconds(f.ApplyDelay))
 	}
 	judgeConflicts(r, f)
-	summary = fmt.Sprintf("%s is standby, %s to replay", f.name, check.FormatBytes(behind))
+	summary = f.name + " is standby"
+	if f.Receiver != nil || !f.restores() { // nobody says how much there is in an archive
+		summary += fmt.Sprintf(", %s to replay", check.FormatBytes(behind))
+	}
 	if cascade := judgeSenders(r, f); cascade.count > 0 {
 		summary += ", feeds " + cascade.String()
 	}

@@ -1,6 +1,7 @@
 package postgresreplicationlag
 
 import (
+	"slices"
 	"sort"
 	"time"
 
@@ -15,9 +16,7 @@ type memory struct {
 	// looks have seen it.
 	Switches map[string]*timelineSwitch `json:"switches"` // by system identifier
 
-	known   bool    // there was a look before
-	now     float64 // seconds since 1970
-	elapsed float64 // seconds since that look
+	now float64 // seconds since 1970
 }
 
 // past is what earlier looks saw of one server.
@@ -61,12 +60,10 @@ type timelineSwitch struct {
 // recall makes the memory of this look out of that of the previous one.
 func recall(r *check.Report) *memory {
 	m := &memory{}
-	at, ok := r.Recall(m)
-	if !ok {
+	if _, ok := r.Recall(m); !ok {
 		m = &memory{}
 	}
-	now := r.Now()
-	m.known, m.now, m.elapsed = ok, unix(now), max(unix(now)-unix(at), 0)
+	m.now = unix(r.Now())
 	if m.Servers == nil {
 		m.Servers = make(map[string]*past)
 	}
@@ -92,6 +89,14 @@ func (m *memory) of(f *facts) *past {
 		// it has written and does not have any more was never replayed.
 		p = &past{System: p.System, Was: p.Was, Replaced: p.Replaced, Ends: p.Ends, At: p.At, Position: p.Position, Timeline: p.Timeline, Writable: p.Writable}
 	}
+	if t := f.timeline(); t != 0 && p.Timeline != 0 && t != p.Timeline {
+		p.Ends = nil // what came after the switch is another log
+	}
+	p.Ends = slices.DeleteFunc(p.Ends, func(s sample) bool {
+		// A log that ends earlier than it did is another one; a time ahead is
+		// of a clock that was set back.
+		return s.End > f.end() || s.At > m.now
+	})
 	m.Servers[f.name] = p
 	return p
 }
@@ -121,21 +126,14 @@ const maxSamples = 720
 // sample remembers where the log ends now. Only the first sight of an end says
 // something of how old what comes before it is.
 func (p *past) sample(now float64, end postgres.LSN) {
-	kept := p.Ends[:0]
-	for _, s := range p.Ends {
-		// A log that ends earlier is another log; a time ahead is of a clock
-		// that was set back.
-		if s.End <= end && s.At <= now {
-			kept = append(kept, s)
-		}
-	}
+	kept := p.Ends
 	if n := len(kept); n == 0 || kept[n-1].End < end {
 		kept = append(kept, sample{now, end})
 	}
 	if len(kept) > maxSamples {
 		thin := kept[:0]
 		for i, s := range kept {
-			if i >= len(kept)/2 || i%2 == 0 {
+			if i < 2 || i >= len(kept)/2 || i%2 == 0 { // the second is the first that somebody needs, see forget
 				thin = append(thin, s)
 			}
 		}

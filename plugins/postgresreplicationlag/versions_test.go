@@ -48,36 +48,37 @@ func TestVersions(t *testing.T) {
 			standby := bed.Standby(primary, testbed.StandbyOptions{})
 			primary.Exec("CREATE TABLE filler (text text)")
 			both := list(primary, standby)
+			name := fmt.Sprintf("version %d ", version)
 			with := remembering(bed, "state")
 
-			await(t, "healthy", with("--standbys", "1"), both, check.OK, " is primary, 1 standby, ", " is standby, ", "!lag")
+			await(t, name+"healthy", with("--standbys", "1"), both, check.OK, " is primary, 1 standby, ", " is standby, ", "!lag")
 			subscribe(t, primary, "")
-			await(t, "subscribed", with(), both, check.OK)
+			await(t, name+"subscribed", with(), both, check.OK)
 			execIn(t, primary, "copy", "INSERT INTO item VALUES (7)")
 			primary.Exec("INSERT INTO item VALUES (7)") // cannot be applied
-			await(t, "cannot be applied", with(), both, check.Critical, "subscription feed has no worker, nothing is applied")
+			await(t, name+"cannot be applied", with(), both, check.Critical, "subscription feed has no worker, nothing is applied")
 			if version >= countsErrors {
 				primary.Exec("SELECT pg_stat_reset_subscription_stats(NULL)")
-				await(t, "fails", with(), both, check.Critical)
-				await(t, "fails again", with("--severity", "subscription_down=ok", "--severity", "slot_inactive=ok"), both, check.Warning, "subscription feed has failed since")
+				await(t, name+"fails", with(), both, check.Critical)
+				await(t, name+"fails again", with("--severity", "subscription_down=ok", "--severity", "slot_inactive=ok"), both, check.Warning, "subscription feed has failed since")
 			}
 			execIn(t, primary, "copy", "ALTER SUBSCRIPTION feed DISABLE")
-			await(t, "disabled", with("--ignore-slot", "feed"), both, check.Warning, "subscription feed is disabled")
+			await(t, name+"disabled", with("--ignore-slot", "feed"), both, check.Warning, "subscription feed is disabled")
 			execIn(t, primary, "copy", "DELETE FROM item", "ALTER SUBSCRIPTION feed ENABLE")
-			await(t, "mended", with(), both, check.OK)
+			await(t, name+"mended", with(), both, check.OK)
 
 			standby.Exec("SELECT pg_wal_replay_pause()")
 			write(primary, 100_000)
-			await(t, "paused", with("-w", "lag=1"), both, check.Warning, "replay is paused", address(primary)+" standby: lag ", address(standby)+": lag ")
+			await(t, name+"paused", with("-w", "lag=1"), both, check.Warning, "replay is paused", address(primary)+" standby: lag ", address(standby)+": lag ")
 			standby.Exec("SELECT pg_wal_replay_resume()")
-			await(t, "resumed", with("-w", "lag=1"), both, check.OK)
+			await(t, name+"resumed", with("-w", "lag=1"), both, check.OK)
 			wantValue(t, 0, both, "lag", address(standby), "")
 
 			standby.Stop()
-			await(t, "stopped", with(), both, check.Critical, "connection refused", "nobody is connected to slot standby")
+			await(t, name+"stopped", with(), both, check.Critical, "connection refused", "nobody is connected to slot standby")
 			standby.Start()
 			standby.Promote()
-			expect(t, "promoted", with(), both, check.Critical, "split brain: ")
+			expect(t, name+"promoted", with(), both, check.Critical, "split brain: ")
 		})
 	}
 }
