@@ -116,7 +116,7 @@ var (
 		Help: "Errors of a subscription in copying tables and applying changes, since the server's statistics were reset.",
 	}
 	conflicts = &check.Metric{
-		Family: family, Key: "conflicts", Title: "queries cancelled by", Kind: check.Counter, Labels: []string{"server", "conflict"},
+		Family: family, Key: "conflicts", Title: "queries cancelled", Kind: check.Counter, Labels: []string{"server", "conflict"},
 		Help: "Queries that a standby has cancelled because they stood in the way of replay, since its statistics were reset.",
 	}
 	conflictRate = &check.Metric{

@@ -49,6 +49,8 @@ func judgeGone(r *check.Report, m *memory, seen []*facts, failed bool, want expe
 		for _, name := range slices.Sorted(maps.Keys(p.Standbys)) {
 			k := p.Standbys[name]
 			switch {
+			case k == nil: // not written here
+				delete(p.Standbys, name)
 			case now[name] == k.Count || failed:
 			case total[name] >= k.Count, m.now-k.Seen > want.forget.Seconds():
 				if k.Count, k.Seen = now[name], m.now; k.Count == 0 {

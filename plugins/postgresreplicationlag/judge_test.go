@@ -104,6 +104,25 @@ func TestJudgeRecorded(t *testing.T) {
 		{"alone-and-nothing-said/primary", nothingSaid, check.Unknown, []string{"say --standbys 0 if it stands alone"}},
 		{"alone-and-nothing-said/primary", expectation{standbys: 0}, check.OK, nil},
 		{"alone-and-nothing-said/primary", expectation{standbys: unsaid, role: roleStandby}, check.Critical, []string{"is writable (timeline 1), a standby is expected here", "!say --standbys"}},
+		{"12-healthy/primary 12-healthy/standby", one, check.OK, []string{"!lag"}},
+		{"12-subscribed/primary", one, check.OK, nil},
+		{"14-healthy/primary 14-healthy/standby", one, check.OK, []string{"!lag"}},
+		{"14-subscribed/primary", one, check.OK, nil},
+		{"15-healthy/primary 15-healthy/standby", one, check.OK, []string{"!lag"}},
+		{"15-subscribed/primary", one, check.OK, nil},
+		{"17-healthy/primary 17-healthy/standby", one, check.OK, []string{"!lag"}},
+		{"17-subscribed/primary", one, check.OK, nil},
+		{"18-healthy/primary 18-healthy/standby", one, check.OK, []string{"!lag"}},
+		{"18-subscribed/primary", one, check.OK, nil},
+		{"15-cannot-be-applied/primary", one, check.Critical, []string{"primary: subscription feed has no worker, nothing is applied"}},
+		{"18-cannot-be-applied/primary", one, check.Critical, []string{"primary: subscription feed has no worker, nothing is applied"}},
+		{"delayed-pair/primary delayed-pair/standby", one, check.OK, nil},
+		{"delayed-pair/standby", nothingSaid, check.OK, nil},
+		{"delayed-pair/primary", one, check.Critical, []string{"primary standby: replay lag "}},
+		{"delayed-pair/primary", expectation{standbys: 1, delays: []delay{{"s*", 3600}}}, check.OK, nil},
+		{"circle/standby circle/other", nothingSaid, check.Critical, []string{"standby and other receive from each other in a circle"}},
+		{"archive-alone/standby", nothingSaid, check.Warning, []string{"WARNING standby is standby and restores from its archive", "!receives nothing"}},
+		{"archive-alone/standby", expectation{standbys: unsaid, archive: true}, check.OK, nil},
 		{"plain-role/primary", one, check.Unknown, []string{"read the standbys of primary: role plain may not see how they are: GRANT pg_read_all_stats TO plain"}},
 		{"plain-role/standby", nothingSaid, check.Unknown, []string{"read the WAL receiver of standby: role plain may not see how they are: GRANT pg_read_all_stats TO plain"}},
 	} {
@@ -688,5 +707,37 @@ func TestTimelineSwitch(t *testing.T) {
 		if !found {
 			t.Errorf("%s: %v; want a row that ends with %q", tc.name, r.Rows, tc.want)
 		}
+	}
+}
+
+// TestDelayedStuck: a standby that is an hour late on purpose is fine as long as
+// it is that, and not when it stands still behind its delay.
+func TestDelayedStuck(t *testing.T) {
+	run := func(stuck bool) (states []check.State) {
+		l := remembered(expectation{standbys: 1, delays: []delay{{"standby", 3600}}})
+		for minute := range 200 {
+			p, s := answer(t, "idle/primary"), answer(t, "idle/standby")
+			at := func(minute int) *postgres.LSN { return ptr(*p.Written + postgres.LSN(10<<20*max(minute, 0))) }
+			end, replayed := at(minute), at(minute-60)
+			if stuck && minute > 100 {
+				replayed = at(40)
+			}
+			p.Written, p.Senders[0].Write, p.Senders[0].Flush, p.Senders[0].Replay = end, end, end, replayed
+			p.Senders[0].Age, p.Senders[0].Lag, p.SenderTimeout = ptr(0.1), nil, 60
+			s.Received, s.Receiver.End, s.Replayed, s.ApplyDelay = end, end, replayed, 3600
+			s.Receiver.Age, s.Receiver.Heard, s.ReceiverTimeout, s.ReplayedAge = ptr(0.1), ptr(true), 60, ptr(3600.0)
+			if stuck {
+				s.ReplayedAge = ptr(3600.0 + 60*float64(max(minute-100, 0)))
+			}
+			states = append(states, l.run(60*float64(minute), p, s).State)
+		}
+		return states
+	}
+	if got := run(false); slices.Max(got) != check.OK {
+		t.Errorf("an hour late on purpose: %v; want always OK", got)
+	}
+	got := run(true)
+	if slices.Max(got[:101]) != check.OK || got[103] != check.Warning || got[107] != check.Critical {
+		t.Errorf("stuck behind its delay after 100 minutes: %v; want WARNING after 103 and CRITICAL after 107", got)
 	}
 }

@@ -50,7 +50,7 @@ func TestDelayed(t *testing.T) {
 	write(p.primary, 1000) // only commits wait: what comes behind one piles up
 	write(p.primary, 100<<20)
 	both := list(p.primary, p.standby)
-	await(t, "delayed, asked together", with(), both, check.OK, " MiB behind")
+	await(t, "delayed pair", with(), both, check.OK, " MiB behind")
 	expect(t, "delayed, standby alone", nil, list(p.standby), check.OK)
 	expect(t, "delayed, primary alone", nil, list(p.primary), check.Critical, " standby: replay lag ")
 	expect(t, "delayed, said", []string{"--delayed", "stand*=1h"}, list(p.primary), check.OK, " MiB behind")

@@ -48,7 +48,7 @@ func TestVersions(t *testing.T) {
 			standby := bed.Standby(primary, testbed.StandbyOptions{})
 			primary.Exec("CREATE TABLE filler (text text)")
 			both := list(primary, standby)
-			name := fmt.Sprintf("version %d ", version)
+			name := fmt.Sprintf("%d ", version)
 			with := remembering(bed, "state")
 
 			await(t, name+"healthy", with("--standbys", "1"), both, check.OK, " is primary, 1 standby, ", " is standby, ", "!lag")
