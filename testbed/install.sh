@@ -85,7 +85,7 @@ install_servers() {
 	cp "${lock_file%/*}/package.json" "$lock_file" "$fresh/"
 	(
 		cd "$fresh"
-		attempt npm ci --no-audit --no-fund --ignore-scripts --prefer-offline --loglevel=error >&2
+		attempt npm ci --no-audit --no-fund --no-update-notifier --ignore-scripts --prefer-offline --loglevel=error >&2
 		for package in node_modules/postgresql-*; do
 			(cd "$package" && node -e "$links" && chmod +x native/bin/*)
 		done

@@ -6,11 +6,15 @@ import (
 	"github.com/belfry-monitoring/belfry/common/check"
 )
 
-// The default limits of lag in seconds. A long query on a standby may hold
-// replay up for max_standby_streaming_delay, 30 s by default.
+// The default limits of lag, in seconds, which a delay comes on top of. A long
+// query on a standby may hold replay up for max_standby_streaming_delay, 30 s by
+// default.
 const (
 	lagSecondsWarning  = 60
 	lagSecondsCritical = 300
+
+	lastReplayWarning  = 3600
+	lastReplayCritical = 86400
 )
 
 // senderLag is how many seconds a standby is behind, as far as the server that
@@ -77,6 +81,13 @@ func allowDelay(r *check.Report, server, standby string, delay float64) {
 	for severity, beyond := range map[check.State]float64{check.Warning: lagSecondsWarning, check.Critical: lagSecondsCritical} {
 		r.Limit(check.Limit{Metric: lag, Match: match, Severity: severity, Range: check.Range{End: delay + beyond}},
 			check.Limit{Metric: replayLag, Match: match, Severity: severity, Range: check.Range{End: math.Inf(1)}})
+	}
+}
+
+// allowDelayedArchive is allowDelay for a standby that is fed by its archive.
+func allowDelayedArchive(r *check.Report, server string, delay float64) {
+	for severity, beyond := range map[check.State]float64{check.Warning: lastReplayWarning, check.Critical: lastReplayCritical} {
+		r.Limit(check.Limit{Metric: lastReplay, Match: map[string]string{"server": server}, Severity: severity, Range: check.Range{End: delay + beyond}})
 	}
 }
 

@@ -109,6 +109,9 @@ func judgeArchive(r *check.Report, f view) (summary string) {
 		replayed = r.Now().Add(-time.Duration(*f.ReplayedAge * float64(time.Second)))
 	}
 	r.ObserveTime(lastReplay, replayed, f.name)
+	if f.ApplyDelay > 0 {
+		allowDelayedArchive(r, f.name, f.ApplyDelay)
+	}
 	summary = ", restores from its archive" + newest(f)
 	if f.past.At > 0 {
 		moved := check.FormatBytes(f.past.Position.Behind(f.position())) + " restored since the look " + seconds(f.memory.now-f.past.At) + " ago"

@@ -568,6 +568,26 @@ func TestLagBounded(t *testing.T) {
 	}
 }
 
+// TestDelayLimits: a delay comes on top of the limits that are declared.
+func TestDelayLimits(t *testing.T) {
+	for metric, want := range map[*check.Metric][2]float64{lag: {lagSecondsWarning, lagSecondsCritical}, lastReplay: {lastReplayWarning, lastReplayCritical}} {
+		for i, text := range []string{metric.Warning, metric.Critical} {
+			if r, err := check.ParseRange(text, check.Seconds); err != nil || r.End != want[i] {
+				t.Errorf("declared limit of %s = %v, %v; want %v", metric.Key, r, err, want[i])
+			}
+		}
+	}
+	f := answer(t, "archive-alone/standby")
+	f.ApplyDelay, f.ReplayedAge = 3600, ptr(7000.0)
+	if r, got := judged(expectation{standbys: unsaid, archive: true}, nil, f); r.State != check.OK {
+		t.Errorf("fed by an archive and an hour late on purpose: %s; want OK", got)
+	}
+	f.ReplayedAge = ptr(7300.0)
+	if r, got := judged(expectation{standbys: unsaid, archive: true}, nil, f); r.State != check.Warning {
+		t.Errorf("fed by an archive and more than an hour later than meant: %s; want WARNING", got)
+	}
+}
+
 // TestLagLimits: an operator's limit on a lag that cannot be told is no typo
 // that is passed over, and one where there is no standby is none.
 func TestLagLimits(t *testing.T) {

@@ -43,6 +43,13 @@ func TestSubscriberBlocked(t *testing.T) {
 	alone := func(args ...string) []string { return with(append(args, "--standbys", "0")...) }
 	server.Exec("INSERT INTO item VALUES (1)")
 	await(t, "subscribed", alone(), list(server), check.OK, "stands alone")
+	v := lookAs(t, server, testbed.RolePlain, alone()...)
+	if err := v.mismatch(check.OK); err != nil {
+		t.Errorf("plain role: %v", err)
+	}
+	if _, ok := v.Value("subscription_age", address(server), "feed"); !ok {
+		t.Errorf("plain role sees nothing of the subscription: %+v", v.Values)
+	}
 	end := begin(t, server, "copy", "LOCK TABLE item")
 	server.Exec("INSERT INTO item VALUES (2)")
 	await(t, "subscriber blocked", alone("-w", "slot_lag=2,subscription_age=2"), list(server), check.Warning,
