@@ -63,11 +63,11 @@ var (
 	timeToLimit = &check.Metric{
 		Family: "worker_memory", Key: "time_to_limit", Title: "time until the limit", Unit: check.Seconds, Labels: []string{"worker"},
 		Warning: "4h:",
-		Help:    "When a worker that grows all the time reaches the critical limit of its resident memory, or that of its control group; only of such workers.",
+		Help:    "Time until a worker that grows steadily reaches the critical limit of its resident memory or the limit of its control group.",
 	}
 	growth = &check.Metric{
 		Family: "worker_memory", Key: "hourly_growth", Title: "growth in an hour", Unit: check.Bytes, Labels: []string{"worker"},
-		Help: "Growth in an hour of the resident and swapped memory of a worker that grows all the time, by least squares over up to a day.",
+		Help: "Growth in an hour of the resident and swapped memory of a worker that grows steadily, by least squares over up to a day; only of such workers.",
 	}
 	recentRestarts = &check.Metric{
 		Family: "worker_memory", Key: "recent_restarts", Title: "restarts lately", Labels: []string{"worker"},

@@ -1,193 +1,128 @@
 package workermemory
 
 import (
-	"encoding/json"
-	"errors"
+	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/common/procs"
+	"github.com/belfry-monitoring/belfry/common/trend"
 )
 
-// Bounds of what is kept of the workers' sizes. 500 workers with 24 samples
-// of 20 bytes each are a quarter of what a check may remember.
+// Bounds of what is kept of the workers' sizes: 12,000 samples of 23 bytes are
+// a quarter of what a check may remember.
 const (
-	maxSamples    = 64    // of one worker
+	maxSamples    = 48    // of one worker: one each half an hour of the day
 	maxAllSamples = 12000 // of all of them
-	keepSamples   = 24 * time.Hour
 )
 
 const (
-	// leastSamples and leastSpan are how many looks over how long a growth is
-	// told from.
-	leastSamples = 6
-	leastSpan    = time.Hour
 	// warmUp is how long after its start what a process takes is no growth: it
 	// loads what it needs.
 	warmUp = 10 * time.Minute
-	// noise is how many times the spread around the line the rise must be.
-	noise = 4
+	// keepUnseen is how long the sizes of a process are kept that is not
+	// found: it may only have been unreadable for a moment.
+	keepUnseen = time.Hour
 )
 
-// history is the sizes of one process over time.
-type history struct {
-	Process string   `json:"p"` // identity
-	Samples []sample `json:"s"`
-}
+// sizes are the resident and swapped bytes of processes over time, by
+// identity: a worker that is started anew begins anew. Time is the kernel's
+// since boot, which nobody sets.
+type sizes map[string]trend.Series
 
-// sample is a size at an age. The age is that of the kernel's clock since
-// boot, which nobody sets.
-type sample struct {
-	Age   float64 // seconds
-	Bytes float64 // resident and swapped
-}
-
-// MarshalJSON writes whole seconds and KiB: [3600,153600].
-func (s sample) MarshalJSON() ([]byte, error) {
-	return json.Marshal([2]int64{int64(math.Round(s.Age)), int64(math.Round(s.Bytes / 1024))})
-}
-
-// UnmarshalJSON reads them back.
-func (s *sample) UnmarshalJSON(data []byte) error {
-	var both [2]float64
-	if err := json.Unmarshal(data, &both); err != nil {
-		return err
-	}
-	if both[0] < 0 || both[1] < 0 {
-		return errors.New("a sample below zero")
-	}
-	*s = sample{both[0], both[1] * 1024}
-	return nil
-}
-
-// add takes a look's sample. Another process begins anew.
-func (h history) add(identity string, p procs.Process, bound int) history {
-	if h.Process != identity || len(h.Samples) > 0 && p.Age.Seconds() <= h.Samples[len(h.Samples)-1].Age {
-		h = history{Process: identity}
-	}
-	if p.Age < warmUp {
-		return h
-	}
-	h.Samples = append(slices.Clone(h.Samples), sample{p.Age.Seconds(), float64(p.RSS + p.Swap)})
-	oldest := p.Age.Seconds() - keepSamples.Seconds()
-	h.Samples = slices.DeleteFunc(h.Samples, func(s sample) bool { return s.Age < oldest })
-	for len(h.Samples) > bound {
-		h.Samples = thin(h.Samples)
-	}
-	return h
-}
-
-// thin drops the sample that is nearest to its neighbours, so that what is kept
-// spreads evenly over hours however often is looked. Both ends stay.
-func thin(samples []sample) []sample {
-	drop, least := 1, math.Inf(1)
-	for i := 1; i < len(samples)-1; i++ {
-		if gap := samples[i+1].Age - samples[i-1].Age; gap < least {
-			drop, least = i, gap
-		}
-	}
-	return slices.Delete(samples, drop, drop+1)
-}
-
-// leak returns the growth in bytes per second, where there is one: a straight
-// rise by least squares, over an hour at least, that stands out of the noise
-// and was going on in the older half of the time as well as in the newer. A
-// step, a start that takes its time, and a size that goes up and down are
-// none.
-func (h history) leak() (perSecond float64, ok bool) {
-	n := len(h.Samples)
-	if n < leastSamples || h.Samples[n-1].Age-h.Samples[0].Age < leastSpan.Seconds() {
-		return 0, false
-	}
-	all := fit(h.Samples)
-	rise := all.slope * (h.Samples[n-1].Age - h.Samples[0].Age)
-	if !(all.slope > 0) || rise < noise*all.spread {
-		return 0, false
-	}
-	middle := (h.Samples[0].Age + h.Samples[n-1].Age) / 2
-	half, _ := slices.BinarySearchFunc(h.Samples, middle, func(s sample, age float64) int {
-		if s.Age < age {
-			return -1
-		}
-		return 1
-	})
-	if half < 2 || n-half < 2 {
-		return 0, false
-	}
-	older, newer := fit(h.Samples[:half]), fit(h.Samples[half:])
-	if older.slope < all.slope/4 || newer.slope < all.slope/2 {
-		return 0, false
-	}
-	return all.slope, true
-}
-
-// line is a straight line through samples.
-type line struct {
-	slope  float64 // bytes per second
-	spread float64 // standard deviation of the samples around it, bytes
-}
-
-// fit lays the line by least squares. Ages are taken from their mean, so that
-// a process of a year's age loses no digits.
-func fit(samples []sample) line {
-	n := float64(len(samples))
-	var age, size float64
-	for _, s := range samples {
-		age += s.Age / n
-		size += s.Bytes / n
-	}
-	var xx, xy, yy float64
-	for _, s := range samples {
-		x, y := s.Age-age, s.Bytes-size
-		xx += x * x
-		xy += x * y
-		yy += y * y
-	}
-	if xx == 0 {
-		return line{}
-	}
-	slope := xy / xx
-	rest := max(yy-slope*xy, 0)
-	return line{slope: slope, spread: math.Sqrt(rest / max(n-2, 1))}
-}
-
-// judgeGrowth reports the workers that leak, and when they reach the limit of
-// their resident memory or of their control group.
-func judgeGrowth(r *check.Report, list []worker, histories map[string]history, groups []limited) {
-	r.Absent(growth)
-	r.Absent(timeToLimit)
+// remember takes a look's sizes in.
+func (before sizes) remember(list []worker, boot string) sizes {
+	next := make(sizes, len(list))
+	bound := min(maxSamples, maxAllSamples/max(len(list), 1))
+	now := 0.0
 	for _, w := range list {
-		perSecond, ok := histories[w.label].leak()
-		if !ok {
+		at := (w.main.Started + w.main.Age).Seconds()
+		now = math.Max(now, at)
+		if len(next) >= maxKept {
 			continue
 		}
-		r.Observe(growth, perSecond*time.Hour.Seconds(), w.label)
-		room := math.Inf(1)
-		if _, critical := r.Limits(rss, w.label); critical != nil && !critical.Inside {
-			room = critical.End - float64(w.main.RSS)
+		key := identity(boot, w.main)
+		series := before[key]
+		if w.main.Age >= warmUp {
+			series = series.Add(at, held(w.main), bound)
 		}
-		for _, g := range groups {
-			if g.has(w.main.PID) {
-				room = min(room, float64(g.Limit)-float64(g.Used))
-			}
-		}
-		if !math.IsInf(room, 1) {
-			r.Observe(timeToLimit, max(room, 0)/perSecond, w.label)
-		}
+		next[key] = series
 	}
-}
-
-// remember takes the workers' sizes into the histories; what is gone is
-// forgotten.
-func remember(before map[string]history, list []worker, boot string) map[string]history {
-	next := make(map[string]history, len(list))
-	bound := max(min(maxSamples, maxAllSamples/max(len(list), 1)), leastSamples*2)
-	for _, w := range list {
-		if len(next) < maxKept {
-			next[w.label] = before[w.label].add(identity(boot, w.main), w.main, bound)
+	for key, series := range before {
+		if _, here := next[key]; here || len(series.Samples) == 0 || len(next) >= maxKept {
+			continue
+		}
+		// After a boot the time begins anew, and no identity comes back.
+		if ago := now - series.Samples[len(series.Samples)-1].At; len(list) == 0 || ago >= 0 && ago <= keepUnseen.Seconds() {
+			next[key] = series
 		}
 	}
 	return next
+}
+
+// held is what a process holds of memory and swap, in bytes.
+func held(p procs.Process) float64 { return float64(p.RSS) + float64(p.Swap) }
+
+// judgeGrowth reports the workers that grow steadily, and when they reach the
+// critical limit of their resident memory or, together, that of a control
+// group.
+func judgeGrowth(r *check.Report, list []worker, known sizes, groups []limited, boot string) {
+	r.Absent(growth)
+	r.Absent(timeToLimit)
+	growths := make(map[int]trend.Growth)
+	for _, w := range list {
+		if g, ok := known[identity(boot, w.main)].Growth(); ok {
+			growths[w.main.PID] = g
+		}
+	}
+	for _, w := range list {
+		g, ok := growths[w.main.PID]
+		if !ok {
+			continue
+		}
+		perHour := g.PerSecond * time.Hour.Seconds()
+		r.Observe(growth, perHour, w.label)
+		limit := math.NaN()
+		if _, critical := r.Limits(rss, w.label); critical != nil {
+			limit = ceiling(*critical, float64(w.main.RSS))
+		}
+		left, foretold := g.Until(limit - float64(w.main.RSS))
+		text := fmt.Sprintf("grows by %s an hour towards %s", check.FormatBytes(math.Round(perHour)), check.FormatBytes(limit))
+		for _, in := range groups {
+			if !in.has(w.main.PID) {
+				continue
+			}
+			// Whoever grows in it fills it.
+			all := g
+			for pid, other := range growths {
+				if pid != w.main.PID && in.has(pid) {
+					all.Newest += other.Newest
+				}
+			}
+			seconds, ok := all.Until(float64(in.Limit) - float64(in.Used))
+			if ok && (!foretold || seconds < left) {
+				left, foretold = seconds, true
+				text = fmt.Sprintf("grows by %s an hour, its control group %s holds %s of %s", check.FormatBytes(math.Round(perHour)), in.Path,
+					check.FormatBytes(float64(in.Used)), check.FormatBytes(float64(in.Limit)))
+			}
+		}
+		if foretold {
+			r.Observe(timeToLimit, left, w.label)
+			r.Detail(text, w.label)
+		}
+	}
+}
+
+// ceiling returns the upper bound that a size reaches as it grows, not a
+// number where there is none.
+func ceiling(critical check.Range, size float64) float64 {
+	bound := critical.End
+	if critical.Inside {
+		bound = critical.Start
+	}
+	if math.IsInf(bound, 0) || critical.Inside && size > critical.End {
+		return math.NaN()
+	}
+	return bound
 }

@@ -2,120 +2,220 @@ package workermemory
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
-	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/spf13/pflag"
+
+	"github.com/belfry-monitoring/belfry/common/cgroup"
+	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/common/procs"
 )
 
-// grow makes a history of one process by the size in MiB at each look.
-func grow(interval time.Duration, looks int, mib func(hours float64) float64) history {
-	var h history
-	for i := range looks {
-		age := warmUp + time.Duration(i)*interval
-		h = h.add("p", procs.Process{Age: age, RSS: uint64(mib(age.Hours()) * (1 << 20))}, maxSamples)
+const mib = 1 << 20
+
+// grown looks each minute at workers for so long and returns what is kept,
+// through JSON as between two runs of a plugin.
+func grown(t *testing.T, span time.Duration, workers func(at time.Duration) []worker) (sizes, []worker) {
+	t.Helper()
+	var known sizes
+	var list []worker
+	for at := 48 * time.Hour; at <= 48*time.Hour+span; at += time.Minute {
+		list = workers(at)
+		data, err := json.Marshal(known.remember(list, "boot"))
+		if err == nil {
+			known = nil
+			err = json.Unmarshal(data, &known)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	return h
+	return known, list
 }
 
-func TestLeak(t *testing.T) {
-	noise := rand.New(rand.NewPCG(1, 2))
+// process is a worker that started at a time and holds so much.
+func process(label string, pid int, started, at time.Duration, size float64) worker {
+	return worker{label: label, main: procs.Process{PID: pid, Started: started, Age: at - started, RSS: uint64(size * mib)}}
+}
+
+// judged reports growth and time to the limit as "growth label MiB" and "time
+// label hours", and the rows' texts.
+func judged(t *testing.T, limits []check.Limit, list []worker, known sizes, groups []limited) (values []string, texts string) {
+	t.Helper()
+	d := &check.Definition{Name: "t", Timeout: time.Second, Metrics: []*check.Metric{rss, growth, timeToLimit}, New: func(*pflag.FlagSet) check.Check { return nil }}
+	result := (&check.Look{Definition: d, Limits: limits, Check: lookFunc(func(r *check.Report) {
+		for _, w := range list {
+			r.Observe(rss, float64(w.main.RSS), w.label)
+		}
+		judgeGrowth(r, list, known, groups, "boot")
+	})}).Run(t.Context())
+	for _, v := range result.Values {
+		switch v.Metric {
+		case growth:
+			values = append(values, fmt.Sprintf("growth %s %.0f", v.Labels[0], v.Number/mib))
+		case timeToLimit:
+			values = append(values, fmt.Sprintf("time %s %.1f %s", v.Labels[0], v.Number/3600, v.State))
+		}
+	}
+	for _, row := range result.Rows {
+		texts += row.Text + "\n"
+	}
+	return values, texts
+}
+
+func TestGrowth(t *testing.T) {
+	leaking := func(perHour float64) func(at time.Duration) []worker {
+		return func(at time.Duration) []worker {
+			h := (at - 48*time.Hour).Hours()
+			return []worker{process("leaks", 7, 40*time.Hour, at, 200+perHour*h), process("steady", 8, 40*time.Hour, at, 300)}
+		}
+	}
+	limit := func(spec string) []check.Limit {
+		limits, err := check.ParseLimits(Definition, check.Critical, []string{spec})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return limits
+	}
+	group := func(pids ...int) []limited {
+		return []limited{{Group: cgroup.Group{Path: "/zulip", Limit: 1000 * mib, Used: 900 * mib}, pids: pids}}
+	}
 	tests := []struct {
-		name     string
-		interval time.Duration
-		looks    int
-		mib      func(hours float64) float64
-		want     float64 // MiB an hour; 0: none
+		name   string
+		limits []check.Limit
+		groups []limited
+		rate   float64
+		span   time.Duration
+		want   string
+		text   string
 	}{
-		{"straight", time.Minute, 120, func(h float64) float64 { return 100 + 10*h }, 10},
-		{"every ten seconds", 10 * time.Second, 2000, func(h float64) float64 { return 100 + 10*h }, 10},
-		{"every half an hour", 30 * time.Minute, 12, func(h float64) float64 { return 100 + 10*h }, 10},
-		{"noisy", time.Minute, 300, func(h float64) float64 { return 100 + 10*h + 4*noise.Float64() }, 10},
-		{"in steps", time.Minute, 600, func(h float64) float64 { return 100 + 8*math.Floor(h) }, 8},
-		{"not an hour yet", time.Minute, 59, func(h float64) float64 { return 100 + 100*h }, 0},
-		{"five looks", 30 * time.Minute, 5, func(h float64) float64 { return 100 + 10*h }, 0},
-		{"flat", time.Minute, 300, func(float64) float64 { return 100 }, 0},
-		{"noise alone", time.Minute, 300, func(float64) float64 { return 100 + 20*noise.Float64() }, 0},
-		{"falling", time.Minute, 300, func(h float64) float64 { return 300 - 10*h }, 0},
-		{"one step early", time.Minute, 300, func(h float64) float64 { return step(h, 1) }, 0},
-		{"one step in the middle", time.Minute, 300, func(h float64) float64 { return step(h, 2.6) }, 0},
-		{"one step just now", time.Minute, 300, func(h float64) float64 { return step(h, 5) }, 0},
-		{"a long start", time.Minute, 300, func(h float64) float64 { return 100 + 100*(1-math.Exp(-2*h)) }, 0},
-		{"sawtooth", time.Minute, 600, func(h float64) float64 { return 100 + 60*math.Mod(h, 1.3) }, 0},
-		{"in waves", time.Minute, 1440, func(h float64) float64 { return 100 + 50*math.Sin(h) }, 0},
+		// 800 MB are 763 MiB.
+		{name: "the default limit", rate: 60, span: 6 * time.Hour, want: "growth leaks 60, time leaks 3.4 WARNING",
+			text: "leaks: time until the limit 3 h 24 min (below 4 h), grows by 59.9 MiB an hour towards 763 MiB"},
+		{name: "the operator's limit", limits: limit("rss{worker=leaks}=1000MiB"), rate: 60, span: 6 * time.Hour, want: "growth leaks 60, time leaks 7.4 OK"},
+		{name: "a limit on an inner range", limits: limit("@620MiB:900MiB"), rate: 60, span: 6 * time.Hour, want: "growth leaks 60, time leaks 1.0 WARNING"},
+		{name: "no upper limit", limits: limit("1MB:"), rate: 60, span: 6 * time.Hour, want: "growth leaks 60"},
+		{name: "above its limit", limits: limit("500MiB"), rate: 60, span: 6 * time.Hour, want: "growth leaks 60, time leaks 0.0 WARNING"},
+		{name: "a limit too far ahead to say", rate: 10, span: 3 * time.Hour, want: "growth leaks 10"},
+		{name: "the control group's limit", groups: group(7, 8), rate: 60, span: 6 * time.Hour, want: "growth leaks 60, time leaks 1.7 WARNING",
+			text: "grows by 59.9 MiB an hour, its control group /zulip holds 900 MiB of 1000 MiB"},
+		{name: "another's control group", groups: group(8), rate: 60, span: 6 * time.Hour, want: "growth leaks 60, time leaks 3.4 WARNING"},
+		{name: "not an hour yet", rate: 60, span: 59 * time.Minute, want: ""},
+		{name: "steady", rate: 0, span: 6 * time.Hour, want: ""},
 	}
 	for _, tt := range tests {
-		h := grow(tt.interval, tt.looks, tt.mib)
-		perSecond, ok := h.leak()
-		got := perSecond * 3600 / (1 << 20)
-		if ok != (tt.want != 0) || math.Abs(got-tt.want) > tt.want/10 {
-			t.Errorf("%s: leak() = %.2f MiB an hour, %t; want %v", tt.name, got, ok, tt.want)
-		}
-		if len(h.Samples) > maxSamples {
-			t.Errorf("%s: %d samples kept; want at most %d", tt.name, len(h.Samples), maxSamples)
-		}
-		text, err := json.Marshal(h)
-		var back history
-		if err == nil {
-			err = json.Unmarshal(text, &back)
-		}
-		if again, ok2 := back.leak(); err != nil || ok2 != ok || math.Abs(again-perSecond) > perSecond/100 {
-			t.Errorf("%s: after being remembered leak() = %v, %t, %v; want %v, %t", tt.name, again, ok2, err, perSecond, ok)
+		known, list := grown(t, tt.span, leaking(tt.rate))
+		values, texts := judged(t, tt.limits, list, known, tt.groups)
+		if got := strings.Join(values, ", "); got != tt.want || !strings.Contains(texts, tt.text) {
+			t.Errorf("%s: %q, rows\n%swant %q and a row with %q", tt.name, got, texts, tt.want, tt.text)
 		}
 	}
 }
 
-func step(h, at float64) float64 {
-	if h < at {
-		return 100
-	}
-	return 200
-}
-
-// Another process begins anew, and so does one whose age goes back.
-func TestHistoryBeginsAnew(t *testing.T) {
-	h := grow(time.Minute, 100, func(h float64) float64 { return 100 + 10*h })
-	if next := h.add("other", procs.Process{Age: time.Hour, RSS: 1 << 20}, maxSamples); len(next.Samples) != 1 {
-		t.Errorf("another process: %d samples; want 1", len(next.Samples))
-	}
-	if next := h.add("p", procs.Process{Age: time.Hour, RSS: 1 << 20}, maxSamples); len(next.Samples) != 1 {
-		t.Errorf("a younger process of the same identity: %d samples; want 1", len(next.Samples))
-	}
-	if next := (history{}).add("p", procs.Process{Age: time.Minute, RSS: 1 << 20}, maxSamples); len(next.Samples) != 0 {
-		t.Errorf("while it starts: %d samples; want none", len(next.Samples))
-	}
-	// A pause of two days, as a machine asleep: what is older than a day goes.
-	if next := h.add("p", procs.Process{Age: 50 * time.Hour, RSS: 1 << 20}, maxSamples); len(next.Samples) != 1 {
-		t.Errorf("after two days: %d samples; want 1", len(next.Samples))
-	}
-}
-
-// A process that runs for years loses no precision.
-func TestFitOfOldProcess(t *testing.T) {
-	var samples []sample
-	for i := range 60 {
-		samples = append(samples, sample{Age: 1e9 + float64(i)*60, Bytes: 1e12 + float64(i)*6000})
-	}
-	if got := fit(samples); math.Abs(got.slope-100) > 0.01 || got.spread > 10 {
-		t.Errorf("fit() = %+v; want slope 100, spread near 0", got)
-	}
-	if got := fit(make([]sample, 5)); got.slope != 0 || got.spread != 0 {
-		t.Errorf("fit of one moment = %+v; want nothing", got)
-	}
-}
-
-func FuzzHistory(f *testing.F) {
-	f.Add([]byte(`{"p":"x","s":[[3600,100],[7200,200],[7260,1],[9000,2],[9060,2],[9999,3]]}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		var h history
-		if json.Unmarshal(data, &h) != nil {
-			return
-		}
-		if v, ok := h.leak(); ok && !(v > 0) {
-			t.Errorf("leak() = %v, true; want above zero", v)
-		}
-		h.add(h.Process, procs.Process{Age: time.Hour, RSS: 1}, maxSamples)
+// Two that grow in one control group fill it together.
+func TestGrowthTogether(t *testing.T) {
+	known, list := grown(t, 6*time.Hour, func(at time.Duration) []worker {
+		h := (at - 48*time.Hour).Hours()
+		return []worker{process("a", 7, 40*time.Hour, at, 100+20*h), process("b", 8, 40*time.Hour, at, 100+30*h)}
 	})
+	groups := []limited{{Group: cgroup.Group{Path: "/zulip", Limit: 1000 * mib, Used: 900 * mib}, pids: []int{7, 8}}}
+	values, _ := judged(t, nil, list, known, groups)
+	if got, want := strings.Join(values, ", "), "growth a 20, time a 2.0 WARNING, growth b 30, time b 2.0 WARNING"; got != want {
+		t.Errorf("together: %q; want %q", got, want)
+	}
+}
+
+// A worker's own start is no growth, another process begins anew, and one that
+// keeps running keeps its past when its number changes or a look misses it.
+func TestGrowthByIdentity(t *testing.T) {
+	base := 48 * time.Hour
+	leak := func(at time.Duration) float64 { return 100 + 40*(at-base).Hours() }
+	tests := []struct {
+		name    string
+		workers func(at time.Duration) []worker
+		want    string
+	}{
+		{"the numbers move", func(at time.Duration) []worker {
+			// The oldest of three is replaced each half an hour, as by a limit on requests.
+			turn := base + (at - base).Truncate(30*time.Minute)
+			return []worker{process("http#2", int(turn.Minutes()), turn, at, 100), process([]string{"http", "http#3"}[int(turn.Minutes())/30%2], 7, time.Hour, at, leak(at))}
+		}, "growth http 40"},
+		{"a look misses it", func(at time.Duration) []worker {
+			if int(at.Minutes())%20 == 5 {
+				return []worker{process("other", 9, time.Hour, at, 100)}
+			}
+			return []worker{process("leaks", 7, time.Hour, at, leak(at))}
+		}, "growth leaks 40"},
+		{"no look finds any for a moment", func(at time.Duration) []worker {
+			if int(at.Minutes())%20 == 5 {
+				return nil
+			}
+			return []worker{process("leaks", 7, time.Hour, at, leak(at))}
+		}, "growth leaks 40"},
+		{"restarted each hour and a half", func(at time.Duration) []worker {
+			turn := base + (at - base).Truncate(90*time.Minute)
+			return []worker{process("worker", int(turn.Minutes()), turn, at, 100+40*(at-turn).Hours())}
+		}, ""},
+		{"the first ten minutes", func(at time.Duration) []worker {
+			up := min(at-base, warmUp).Minutes()
+			return []worker{process("starts", 7, base, at, 50+60*up)}
+		}, ""},
+		{"leaks into swap", func(at time.Duration) []worker {
+			w := process("swapped", 7, time.Hour, at, 300)
+			w.main.Swap = uint64(leak(at) * mib)
+			return []worker{w}
+		}, "growth swapped 40"},
+	}
+	for _, tt := range tests {
+		known, list := grown(t, 5*time.Hour, tt.workers)
+		values, _ := judged(t, nil, list, known, nil)
+		if got := strings.Join(values, ", "); !strings.HasPrefix(got, tt.want) || tt.want == "" && got != "" {
+			t.Errorf("%s: %q; want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// What is kept of many workers stays far below what may be kept.
+func TestSizesAreBounded(t *testing.T) {
+	var known sizes
+	for look := range 60 {
+		at := 1000*time.Hour + time.Duration(look)*30*time.Minute
+		var list []worker
+		for i := range 2 * maxKept {
+			list = append(list, process("w", i, time.Hour, at, 3000))
+		}
+		known = known.remember(list, "8f1b6a3c-0d1e-4c55-9f4e-2b6f0c9d1a77")
+	}
+	if data, err := json.Marshal(known); err != nil || len(data) > check.MaxMemory/2 || len(known) > maxKept {
+		t.Errorf("%d workers take %d bytes, %v; want half of %d at most", len(known), len(data), err, check.MaxMemory)
+	}
+	if after := known.remember([]worker{process("w", 1, time.Minute, time.Hour, 1)}, "another"); len(after) != 1 {
+		t.Errorf("after a boot %d processes are kept; want the one that runs", len(after))
+	}
+}
+
+func TestCeiling(t *testing.T) {
+	inf := math.Inf(1)
+	tests := []struct {
+		critical check.Range
+		size     float64
+		want     float64 // not a number: none
+	}{
+		{check.Range{End: 800}, 100, 800},
+		{check.Range{End: 800}, 900, 800},
+		{check.Range{Start: 5, End: inf}, 100, math.NaN()},
+		{check.Range{Start: 800, End: 900, Inside: true}, 100, 800},
+		{check.Range{Start: 800, End: inf, Inside: true}, 100, 800},
+		{check.Range{Start: 800, End: 900, Inside: true}, 950, math.NaN()},
+		{check.Range{Start: -inf, End: 5, Inside: true}, 3, math.NaN()},
+	}
+	for _, tt := range tests {
+		if got := ceiling(tt.critical, tt.size); got != tt.want && !(math.IsNaN(got) && math.IsNaN(tt.want)) {
+			t.Errorf("ceiling(%v, %v) = %v; want %v", tt.critical, tt.size, got, tt.want)
+		}
+	}
 }

@@ -87,9 +87,9 @@ func (c *workerMemory) lookAtWorkers(ctx context.Context, proc *procs.FS, r *che
 	boot := proc.BootID()
 	memory.Bodies = follow(memory.Bodies, list, boot, r.Now(), c.restartWindow, c.silent)
 	judgeRestarts(r, memory.Bodies, list, r.Now())
-	memory.Sizes = remember(memory.Sizes, list, boot)
+	memory.Sizes = memory.Sizes.remember(list, boot)
 	memory.groups = controlGroups(cgroup.Open(proc.Root(), c.cgroupRoot), list, func(err error) { r.Note("control groups are not known: %v", err) })
-	judgeGrowth(r, list, memory.Sizes, memory.groups)
+	judgeGrowth(r, list, memory.Sizes, memory.groups, boot)
 	if !c.noPSS {
 		c.lookAtPSS(ctx, proc, r, list)
 	}

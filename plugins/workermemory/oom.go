@@ -12,7 +12,7 @@ import (
 type kept struct {
 	Workers map[string]time.Time `json:"workers,omitempty"` // when each was last seen
 	Bodies  map[string]bodies    `json:"bodies,omitempty"`  // by name without number
-	Sizes   map[string]history   `json:"sizes,omitempty"`   // by worker
+	Sizes   sizes                `json:"sizes,omitempty"`   // by identity
 	Groups  map[string]*killLog  `json:"groups,omitempty"`  // by control group
 	OOM     *killLog             `json:"oom,omitempty"`
 
