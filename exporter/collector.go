@@ -54,11 +54,14 @@ func describe() descriptions {
 // Describe makes the collector unchecked.
 func (*collector) Describe(chan<- *prometheus.Desc) {}
 
-// Collect sends how the exporter is doing; what the checks saw is put together
-// by Exporter.Gather.
+// Collect sends how the exporter is doing, and the distributions over many
+// looks; what the newest looks saw is put together by Exporter.Gather.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	send := func(desc *prometheus.Desc, kind prometheus.ValueType, value float64) {
 		ch <- constMetric(desc, kind, value)
+	}
+	for _, d := range *c.exporter.distributions.Load() {
+		d.collect(ch)
 	}
 	stats := c.exporter.scheduler.Stats()
 	send(c.jobs, prometheus.GaugeValue, float64(stats.Jobs))

@@ -41,6 +41,8 @@ type Exporter struct {
 	families  families
 	perCheck  perCheck
 
+	distributions atomic.Pointer[map[pair]*distributions] // never changed in place
+
 	reloading    sync.Mutex
 	reloadGood   prometheus.Gauge
 	reloadGoodAt prometheus.Gauge
@@ -66,6 +68,7 @@ func New(o Options) (*Exporter, error) {
 			Buckets: []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60},
 		}),
 	}
+	e.distributions.Store(&map[pair]*distributions{})
 	e.scheduler = schedule.New(schedule.Options{
 		Seed: o.Seed, Finished: e.finished,
 		Delayed: func(d time.Duration) { e.delay.Observe(d.Seconds()) },
@@ -96,8 +99,9 @@ func (e *Exporter) Reload() error {
 
 func (e *Exporter) apply(c *config.Config) error {
 	plan := schedule.Plan{Places: c.Places, Spread: c.Spread}
+	kept := keptDistributions(*e.distributions.Load(), c.Checks)
 	for _, one := range c.Checks {
-		j := job(one)
+		j := job(one, kept[pair{one.Definition.Name, one.Target}])
 		if e.options.Memories != nil {
 			j.Memory = e.options.Memories.Memory(one.Definition.Name, j.MemoryKey[:memory.KeySize])
 		}
@@ -106,6 +110,7 @@ func (e *Exporter) apply(c *config.Config) error {
 	if err := e.scheduler.Set(plan); err != nil {
 		return err
 	}
+	e.distributions.Store(&kept)
 	for _, one := range c.Checks {
 		if one.PrepareErr != nil {
 			e.log.Warn("a check is not ready to look", "check", one.Definition.Name, "target", one.Target, "line", one.Line, "err", one.PrepareErr)
@@ -118,8 +123,9 @@ func (e *Exporter) apply(c *config.Config) error {
 	return nil
 }
 
-// job makes a configured check something that can be scheduled.
-func job(c *config.Check) schedule.Job {
+// job makes a configured check something that can be scheduled. Its looks are
+// counted in the distributions.
+func job(c *config.Check, d *distributions) schedule.Job {
 	instance := c.New()
 	look := &check.Look{
 		Definition: c.Definition, Check: instance, Target: c.Target, Limits: c.Limits, Severities: c.Severities,
@@ -132,6 +138,9 @@ func job(c *config.Check) schedule.Job {
 			result := look.Run(ctx)
 			// The configuration's name stays also when Prepare finds another.
 			result.Target = c.Target
+			if ctx.Err() == nil { // else the job has been removed meanwhile, and its look says nothing
+				d.observe(result)
+			}
 			return result
 		},
 		Close: instance.Close, Identity: c.Identity(), MemoryKey: c.MemoryKey(),
