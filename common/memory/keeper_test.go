@@ -71,7 +71,7 @@ func TestKeeperRemovedAndBack(t *testing.T) {
 // Ten thousand memories are not written at one moment, and each of them is
 // within the sixty calls of one interval.
 func TestKeeperSpreadsItsWriting(t *testing.T) {
-	const memories = 3000
+	const memories = 1000
 	dir := t.TempDir()
 	k := newKeeper(t, dir)
 	for i := range memories {
