@@ -62,25 +62,29 @@ func (f *families) of(e *exposition.Family) *family {
 	return known.(*family)
 }
 
-// number is a metric with its value, in one piece of memory.
-type number struct {
+// gauge and counter are metrics with their values, each in one piece of
+// memory: there are hundreds of thousands.
+type gauge struct {
+	metric dto.Metric
+	gauge  dto.Gauge
+	value  float64
+}
+
+type counter struct {
 	metric  dto.Metric
-	gauge   dto.Gauge
 	counter dto.Counter
 	value   float64
 }
 
 func metricOf(kind dto.MetricType, value float64, labels []*dto.LabelPair) *dto.Metric {
-	n := &number{value: value}
-	n.metric.Label = labels
 	if kind == dto.MetricType_COUNTER {
-		n.counter.Value = &n.value
-		n.metric.Counter = &n.counter
-	} else {
-		n.gauge.Value = &n.value
-		n.metric.Gauge = &n.gauge
+		c := &counter{value: value}
+		c.counter.Value, c.metric.Counter, c.metric.Label = &c.value, &c.counter, labels
+		return &c.metric
 	}
-	return &n.metric
+	g := &gauge{value: value}
+	g.gauge.Value, g.metric.Gauge, g.metric.Label = &g.value, &g.gauge, labels
+	return &g.metric
 }
 
 func pairOf(name, value string) *dto.LabelPair {

@@ -25,7 +25,7 @@ import (
 const (
 	goalScrape = 1.3 // of the exporter to a bare registry with as many series
 	goalDelay  = 1.0 // seconds after its moment at which a look begins at the latest
-	goalFlat   = 1.1 // the most of the last third to that of the first
+	goalFlat   = 1.1 // the mean of the last third to that of the first
 
 	lookInterval   = time.Minute
 	scrapeInterval = 15 * time.Second
@@ -41,10 +41,10 @@ func (b *bench) scale() error {
 			"| checks | series | answer | exporter | bare registry | ratio | within | CPU of a scrape, exporter | bare |\n|---|---|---|---|---|---|---|---|---|", scrapePairs, goalScrape)),
 		delay: b.table.section("Exporter: punctuality", fmt.Sprintf("One look a minute at each of so many TCP targets, a fifth of which accept and never answer; %s after a warm-up of a minute and a half. How long after their moment (the slot of a check, its jitter) looks began. Goal: at most %g s.\n\n"+
 			"| checks | looks | half within | 99 %% within | all within | kept | wrong verdicts |\n|---|---|---|---|---|---|---|", b.scaleTime, goalDelay)),
-		flat: b.table.section("Exporter: what it holds over time", fmt.Sprintf("The most in the first and in the last third of the %s. Goal: at most %g times.\n\n"+
+		flat: b.table.section("Exporter: what it holds over time", fmt.Sprintf("The mean of the first and of the last third of the %s. Goal: at most %g times.\n\n"+
 			"| checks | of what | first third | last third | ratio | within |\n|---|---|---|---|---|---|", b.scaleTime, goalFlat)),
 		cost: b.table.section("Exporter: cost of a check, beside the TCP probes of blackbox_exporter", "Both look at the same kind of targets in the same minutes and read the greeting; blackbox_exporter answers one `/probe` for each look, which Prometheus would ask for. "+
-			"The exporter's CPU is that of the looks, their verdicts and series, and of writing memories to `--state-dir`; scrapes (one every 15 s) are left out and stand above. Resident memory: the median; per check, what is beyond a process with one check.\n\n"+
+			"The exporter's CPU is that of the looks, their verdicts and series, and of writing memories to `--state-dir`; scrapes (one every 15 s) are left out and stand above. Resident memory: the median; per check, what is beyond a process with two checks.\n\n"+
 			"| checks | program | CPU of a look | ratio | resident | per check | goroutines, most | descriptors, most |\n|---|---|---|---|---|---|---|---|"),
 	}
 	blackbox, err := b.buildBlackbox()
@@ -99,16 +99,16 @@ func (b *bench) scaleOf(n int, blackbox string, tables *scaleTables) error {
 	}
 	defer others.close()
 
-	one := b.exporterOf(2, own, fmt.Sprintf("exporter-idle-%d", n)) // the first target hangs, the second greets
+	few := b.exporterOf(2, own, fmt.Sprintf("exporter-idle-%d", n)) // the first target hangs, the second greets
 	exporter := b.exporterOf(n, own, fmt.Sprintf("exporter-%d", n))
 	defer exporter.Stop()
 	probes := b.blackbox(blackbox, fmt.Sprintf("blackbox-%d", n))
 	defer probes.server.Stop()
-	alone, err := usageOf(one.PID())
+	alone, err := usageOf(few.PID())
 	if err != nil {
 		return err
 	}
-	defer one.Stop()
+	defer few.Stop()
 
 	ctx, cancel := context.WithCancel(context.Background())
 	probing := make(chan struct{})
@@ -120,10 +120,10 @@ func (b *bench) scaleOf(n int, blackbox string, tables *scaleTables) error {
 
 	fmt.Fprintf(os.Stderr, "belfry_bench: %d checks, %s\n", n, b.scaleTime+lookInterval*3/2)
 	time.Sleep(lookInterval * 3 / 2)
-	if alone, err = usageOf(one.PID()); err != nil {
+	if alone, err = usageOf(few.PID()); err != nil {
 		return err
 	}
-	one.Stop()
+	few.Stop()
 	w, err := b.watch(exporter, probes, n)
 	if err != nil {
 		return err
@@ -258,7 +258,7 @@ func (w *window) report(n int, alone usage, t *scaleTables) {
 		{"resident memory", func(u usage) float64 { return float64(u.resident) / (1 << 20) }, "%.1f MiB"},
 	} {
 		third := len(w.exporter) / 3
-		first, last := maximum(w.exporter[:third], what.of), maximum(w.exporter[len(w.exporter)-third:], what.of)
+		first, last := average(w.exporter[:third], what.of), average(w.exporter[len(w.exporter)-third:], what.of)
 		t.flat.row("| %d | %s | "+what.unit+" | "+what.unit+" | %.2f | %s |", n, what.name, first, last, last/first, within(last/first, goalFlat))
 	}
 	begin, end := w.exporter[0], w.exporter[len(w.exporter)-1]
@@ -289,6 +289,14 @@ func mapped[A, B any](all []A, f func(A) B) []B {
 }
 
 func maximum(all []usage, f func(usage) float64) float64 { return slices.Max(mapped(all, f)) }
+
+func average(all []usage, f func(usage) float64) float64 {
+	sum := 0.0
+	for _, u := range all {
+		sum += f(u)
+	}
+	return sum / float64(len(all))
+}
 
 // scraped is an answer of /metrics.
 type scraped struct {
