@@ -1,12 +1,14 @@
 package exporter
 
 import (
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,6 +101,38 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("a second Gather() = %d families, %v; want %d", len(again), err, len(families))
 		}
 	})
+}
+
+// Scrapes share the series that were made at the looks: in whatever format and
+// however many at once, they only read them.
+func TestScrapesAtOnce(t *testing.T) {
+	w := newWorld(t)
+	e, _ := w.start(t, "spread: 0s\nchecks: [{check: fake, target: a, interval: 1s, timeout: 1s}, {check: fake, target: b, interval: 1s, timeout: 1s}]")
+	defer w.stop(t, e)
+	h := e.Handler()
+	for ready := false; !ready; ready, _, _ = e.Ready() {
+		time.Sleep(time.Millisecond)
+	}
+	var scrapes sync.WaitGroup
+	for _, accept := range []string{
+		"text/plain", "application/openmetrics-text; version=1.0.0",
+		"application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
+	} {
+		for range 4 {
+			scrapes.Go(func() {
+				for range 20 {
+					request := httptest.NewRequest("GET", "/metrics", nil)
+					request.Header.Set("Accept", accept)
+					recorder := httptest.NewRecorder()
+					h.ServeHTTP(recorder, request)
+					if body := recorder.Body.String(); recorder.Code != 200 || strings.Count(body, "belfry_fake_depth_limit") == 0 {
+						t.Errorf("GET /metrics as %s = %d, %d bytes without the limits", accept, recorder.Code, len(body))
+					}
+				}
+			})
+		}
+	}
+	scrapes.Wait()
 }
 
 // promtool must find nothing to say about the page.

@@ -104,11 +104,6 @@ func (b *bench) scaleOf(n int, blackbox string, tables *scaleTables) error {
 	defer exporter.Stop()
 	probes := b.blackbox(blackbox, fmt.Sprintf("blackbox-%d", n))
 	defer probes.server.Stop()
-	alone, err := usageOf(few.PID())
-	if err != nil {
-		return err
-	}
-	defer few.Stop()
 
 	ctx, cancel := context.WithCancel(context.Background())
 	probing := make(chan struct{})
@@ -120,7 +115,8 @@ func (b *bench) scaleOf(n int, blackbox string, tables *scaleTables) error {
 
 	fmt.Fprintf(os.Stderr, "belfry_bench: %d checks, %s\n", n, b.scaleTime+lookInterval*3/2)
 	time.Sleep(lookInterval * 3 / 2)
-	if alone, err = usageOf(few.PID()); err != nil {
+	alone, err := usageOf(few.PID())
+	if err != nil {
 		return err
 	}
 	few.Stop()
