@@ -26,11 +26,11 @@ func TestNothingIsLeftRunning(t *testing.T) {
 		mode   faultproxy.Mode
 		reason check.Reason
 	}{
-		"silent":                {faultproxy.Silent(), check.Timeout},
-		"garbage":               {faultproxy.Garbage(3), check.Protocol},
-		"closes at once":        {faultproxy.CloseAtOnce(faultproxy.RST), check.Protocol},
-		"closes in the login":   {faultproxy.Respond(start), check.Protocol},
-		"silent in the login":   {faultproxy.Answer(func(conn net.Conn) {
+		"silent":              {faultproxy.Silent(), check.Timeout},
+		"garbage":             {faultproxy.Garbage(3), check.Protocol},
+		"closes at once":      {faultproxy.CloseAtOnce(faultproxy.RST), check.Protocol},
+		"closes in the login": {faultproxy.Respond(start), check.Protocol},
+		"silent in the login": {faultproxy.Answer(func(conn net.Conn) {
 			_, _ = conn.Write(start)
 			_, _ = io.Copy(io.Discard, conn)
 		}), check.Timeout},
