@@ -157,7 +157,7 @@ func (j *judge) value(o observation, detail string, waived bool, now time.Time) 
 		}
 		v.Number, v.Judged = j.moment(o, now)
 	}
-	v.Warning, v.Critical = j.limits.of(o.metric, o.labels, waived)
+	v.Warning, v.Critical = j.limits.resolve(o.metric, o.labels, waived)
 	switch {
 	case v.Critical != nil && v.Critical.Violates(v.Judged):
 		v.State = Critical

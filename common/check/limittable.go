@@ -32,9 +32,13 @@ func defaultRange(m *Metric, text string) *Range {
 	return &r
 }
 
-// of returns the limits of a value; of one whose limits are waived only the
-// operator's.
-func (t *limitTable) of(m *Metric, labels []string, waived bool) (warning, critical *Range) {
+func (t *limitTable) of(m *Metric, labels []string) (warning, critical *Range) {
+	return t.resolve(m, labels, false)
+}
+
+// resolve is of, for a value whose limits may be waived: only the operator's
+// are left then.
+func (t *limitTable) resolve(m *Metric, labels []string, waived bool) (warning, critical *Range) {
 	for i := range t.operator {
 		if !t.used[i] && t.operator[i].applies(m, labels) {
 			t.used[i] = true

@@ -189,21 +189,6 @@ func (r *Report) Limit(limits ...Limit) {
 	}
 }
 
-// Waive says that another metric judges this thing at this look, so that the
-// metric's default and what a profile adds do not: a queue whose time to drain
-// is known need not be judged by its depth. The operator's limits stay.
-func (r *Report) Waive(m *Metric, labels ...string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.frozen {
-		return
-	}
-	if r.waived == nil {
-		r.waived = make(map[string]bool)
-	}
-	r.waived[seriesKey(m, labels)] = true
-}
-
 // Detail adds words to the rows of all metrics with exactly these label
 // values: "20261121-002249F ended at 02:03". What is beyond the length of a
 // row is dropped.
@@ -247,6 +232,21 @@ func (r *Report) Absent(m *Metric) {
 		r.absent = make(map[*Metric]bool)
 	}
 	r.absent[m] = true
+}
+
+// Waive says that another metric judges this thing at this look, so that the
+// metric's default and what a profile adds do not: a queue whose time to drain
+// is known need not be judged by its depth. The operator's limits stay.
+func (r *Report) Waive(m *Metric, labels ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.frozen {
+		return
+	}
+	if r.waived == nil {
+		r.waived = make(map[string]bool)
+	}
+	r.waived[seriesKey(m, labels)] = true
 }
 
 // Note adds something that does not turn the verdict and is shown with -v: an
