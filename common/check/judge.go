@@ -157,7 +157,11 @@ func (j *judge) value(o observation, detail string, waived bool, now time.Time) 
 		}
 		v.Number, v.Judged = j.moment(o, now)
 	}
-	v.Warning, v.Critical = j.limits.resolve(o.metric, o.labels, waived)
+	limits := j.limits.of
+	if waived {
+		limits = j.limits.operators
+	}
+	v.Warning, v.Critical = limits(o.metric, o.labels)
 	switch {
 	case v.Critical != nil && v.Critical.Violates(v.Judged):
 		v.State = Critical

@@ -32,20 +32,20 @@ func defaultRange(m *Metric, text string) *Range {
 	return &r
 }
 
-func (t *limitTable) of(m *Metric, labels []string) (warning, critical *Range) {
-	return t.resolve(m, labels, false)
+// operators returns the operator's limits of a value whose others are waived.
+func (t *limitTable) operators(m *Metric, labels []string) (warning, critical *Range) {
+	t.of(m, labels) // which notes that they are used
+	return best(t.operator, m, labels, Warning), best(t.operator, m, labels, Critical)
 }
 
-// resolve is of, for a value whose limits may be waived: only the operator's
-// are left then.
-func (t *limitTable) resolve(m *Metric, labels []string, waived bool) (warning, critical *Range) {
+func (t *limitTable) of(m *Metric, labels []string) (warning, critical *Range) {
 	for i := range t.operator {
 		if !t.used[i] && t.operator[i].applies(m, labels) {
 			t.used[i] = true
 		}
 	}
 	resolve := func(severity State, fallback *Range) *Range {
-		if r := best(t.operator, m, labels, severity); r != nil || waived {
+		if r := best(t.operator, m, labels, severity); r != nil {
 			return r
 		}
 		if r := best(t.profile, m, labels, severity); r != nil {
