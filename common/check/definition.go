@@ -112,6 +112,13 @@ func (m *Metric) Name() string {
 	return name + m.Unit.Suffix()
 }
 
+// DistributionName returns the name of the histogram that the exporter keeps
+// of the values of a gauge that has Buckets: bounds in base units, rising,
+// without +Inf. Its series end in _bucket, _sum and _count.
+func (m *Metric) DistributionName() string {
+	return "belfry_" + m.Family + "_" + m.Key + "_distribution" + m.Unit.Suffix()
+}
+
 // LimitName returns the name of the series that carry the metric's limits, in
 // the unit that is judged: seconds of age (Since), of time left (Until).
 func (m *Metric) LimitName() string {

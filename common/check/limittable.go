@@ -32,20 +32,16 @@ func defaultRange(m *Metric, text string) *Range {
 	return &r
 }
 
-// operators returns the operator's limits of a value whose others are waived.
-func (t *limitTable) operators(m *Metric, labels []string) (warning, critical *Range) {
-	t.of(m, labels) // which notes that they are used
-	return best(t.operator, m, labels, Warning), best(t.operator, m, labels, Critical)
-}
-
-func (t *limitTable) of(m *Metric, labels []string) (warning, critical *Range) {
+// of returns the limits of a value; of one whose limits are waived only the
+// operator's.
+func (t *limitTable) of(m *Metric, labels []string, waived bool) (warning, critical *Range) {
 	for i := range t.operator {
 		if !t.used[i] && t.operator[i].applies(m, labels) {
 			t.used[i] = true
 		}
 	}
 	resolve := func(severity State, fallback *Range) *Range {
-		if r := best(t.operator, m, labels, severity); r != nil {
+		if r := best(t.operator, m, labels, severity); r != nil || waived {
 			return r
 		}
 		if r := best(t.profile, m, labels, severity); r != nil {

@@ -21,6 +21,7 @@ type Report struct {
 	memory     Memory
 	outer      context.Context // of the face: it ends when the look is interrupted
 	end        time.Time       // of the look
+	table      func(profile []Limit) *limitTable
 
 	mu     sync.Mutex
 	frozen bool
@@ -32,6 +33,7 @@ type Report struct {
 type sight struct {
 	setup       Setup
 	values      []observation
+	missed      []observation
 	found       []found
 	failures    []failure
 	parts       []PartTime
@@ -114,6 +116,28 @@ func (r *Report) ObserveTime(m *Metric, t time.Time, labels ...string) {
 	r.observe(observation{metric: m, at: t, value: math.NaN(), labels: labels})
 }
 
+// Miss counts in the distribution of a metric that has Buckets what has no
+// value because it failed: a message that was not delivered, a server that did
+// not answer. The distribution has it beyond every bound; the verdict, the
+// performance data and the metric's series do not know of it.
+func (r *Report) Miss(m *Metric, labels ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.frozen {
+		return
+	}
+	o := observation{metric: m, labels: append([]string(nil), labels...)}
+	err := r.acceptable(o)
+	if err == nil && len(m.Buckets) == 0 {
+		err = Faultf(Internal, "count a miss of", m.Key, "it has no buckets")
+	}
+	if err != nil {
+		r.failures = append(r.failures, failure{err: err})
+		return
+	}
+	r.missed = append(r.missed, o)
+}
+
 func (r *Report) observe(o observation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -189,6 +213,31 @@ func (r *Report) Limit(limits ...Limit) {
 	}
 }
 
+// Waive says that another metric judges this thing at this look, so that the
+// metric's default and what a profile adds do not: a queue whose time to drain
+// is known need not be judged by its depth. The operator's limits stay.
+func (r *Report) Waive(m *Metric, labels ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.frozen {
+		return
+	}
+	if r.waived == nil {
+		r.waived = make(map[string]bool)
+	}
+	r.waived[seriesKey(m, labels)] = true
+}
+
+// Limits returns the limits that will judge the metric for these label values,
+// as far as they are known by now; nil for none. They are for foretelling when
+// one will be reached: whether it is, the library alone says.
+func (r *Report) Limits(m *Metric, labels ...string) (warning, critical *Range) {
+	r.mu.Lock()
+	profile, waived := r.setup.Limits, r.waived[seriesKey(m, labels)]
+	r.mu.Unlock()
+	return r.table(profile).of(m, labels, waived)
+}
+
 // Detail adds words to the rows of all metrics with exactly these label
 // values: "20261121-002249F ended at 02:03". What is beyond the length of a
 // row is dropped.
@@ -232,21 +281,6 @@ func (r *Report) Absent(m *Metric) {
 		r.absent = make(map[*Metric]bool)
 	}
 	r.absent[m] = true
-}
-
-// Waive says that another metric judges this thing at this look, so that the
-// metric's default and what a profile adds do not: a queue whose time to drain
-// is known need not be judged by its depth. The operator's limits stay.
-func (r *Report) Waive(m *Metric, labels ...string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.frozen {
-		return
-	}
-	if r.waived == nil {
-		r.waived = make(map[string]bool)
-	}
-	r.waived[seriesKey(m, labels)] = true
 }
 
 // Note adds something that does not turn the verdict and is shown with -v: an

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"math"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -26,8 +27,8 @@ func perfdata(r *check.Result, limit int) (text string, left int) {
 	}
 	sort.SliceStable(values, func(a, b int) bool {
 		x, y := values[a], values[b]
-		if (len(x.Labels) == 0) != (len(y.Labels) == 0) {
-			return len(x.Labels) == 0
+		if bare := unlabelled(x); bare != unlabelled(y) {
+			return bare
 		}
 		if order[x.Metric] != order[y.Metric] {
 			return order[x.Metric] < order[y.Metric]
@@ -52,14 +53,21 @@ func perfdata(r *check.Result, limit int) (text string, left int) {
 	return b.String(), left
 }
 
+func unlabelled(v check.Value) bool {
+	return !slices.ContainsFunc(v.Labels, func(l string) bool { return l != "" })
+}
+
 // Label is a value's name in performance data: the metric's key, then its
 // label values, separated by blanks, so that the key maps back to the metric.
-// What would break the reader's splitting becomes an underscore.
+// What would break the reader's splitting becomes an underscore; an empty
+// label value is none, as it is to Prometheus.
 func Label(v check.Value) string {
 	parts := make([]string, 0, 1+len(v.Labels))
 	parts = append(parts, v.Metric.Key)
 	for _, l := range v.Labels {
-		parts = append(parts, cleanLabel(l))
+		if l != "" {
+			parts = append(parts, cleanLabel(l))
+		}
 	}
 	return strings.Join(parts, " ")
 }
