@@ -53,7 +53,11 @@ func (c *workerMemory) judgeGroups(r *check.Report, groups []limited, before map
 	}
 	for _, g := range groups {
 		r.Observe(cgroupShare, g.Share(), g.Path)
-		r.Detail(fmt.Sprintf("%s of %s", check.FormatBytes(float64(g.Used)), check.FormatBytes(float64(g.Limit))), g.Path)
+		detail := fmt.Sprintf("%s of %s", check.FormatBytes(float64(g.Used)), check.FormatBytes(float64(g.Limit)))
+		if g.High {
+			detail += " (memory.high: beyond it the kernel slows the workers down)"
+		}
+		r.Detail(detail, g.Path)
 		r.Observe(cgroupSwap, float64(g.Swap), g.Path)
 		if g.ThrottledKnown {
 			r.Observe(cgroupThrottled, float64(g.Throttled), g.Path)
@@ -65,9 +69,8 @@ func (c *workerMemory) judgeGroups(r *check.Report, groups []limited, before map
 		log, recent, known := before[g.Path].advance(r.Now(), boot, g.OOMKills, c.oomWindow)
 		next[g.Path] = log
 		if known && recent.count > 0 {
-			r.Find(cgroupOOM, fmt.Sprintf("%s: the kernel has killed %s in the last %s because of its limit of %s", g.Path,
-				processes(recent.count), check.FormatDuration(max(r.Now().Sub(recent.since), time.Second).Round(time.Second)),
-				check.FormatBytes(float64(g.Limit))), g.Path)
+			r.Find(cgroupOOM, fmt.Sprintf("%s: the kernel has killed %s in the last %s because of its memory limit", g.Path,
+				processes(recent.count), check.FormatDuration(max(r.Now().Sub(recent.since), time.Second).Round(time.Second))), g.Path)
 		}
 	}
 	return next
