@@ -73,5 +73,12 @@ func (c *workerMemory) judgeGroups(r *check.Report, groups []limited, before map
 				processes(recent.count), check.FormatDuration(max(r.Now().Sub(recent.since), time.Second).Round(time.Second))), g.Path)
 		}
 	}
+	// Without workers in it a group is not found; what is known of it must not
+	// be lost, because what killed them may be what is to be told.
+	for path, log := range before {
+		if _, here := next[path]; !here && log != nil && len(next) < maxGroups && r.Now().Sub(log.Last) <= keepGone {
+			next[path] = log
+		}
+	}
 	return next
 }

@@ -73,8 +73,10 @@ func (c *workerMemory) groupOf(command procs.CommandLine) (group, bool) {
 	return group{}, false
 }
 
-// judgeWorkerGroups reports each group's number and memory.
-func (c *workerMemory) judgeWorkerGroups(r *check.Report, list []worker, hidden bool) {
+// judgeWorkerGroups reports each group's memory and, unless workers are being
+// restarted as planned, their number.
+func (c *workerMemory) judgeWorkerGroups(r *check.Report, list []worker, hidden, planned bool) {
+	r.Absent(groupWorkers)
 	for _, g := range c.groups {
 		var own []worker
 		for _, w := range list {
@@ -82,11 +84,13 @@ func (c *workerMemory) judgeWorkerGroups(r *check.Report, list []worker, hidden 
 				own = append(own, w)
 			}
 		}
-		if len(own) == 0 && !g.noneIsFine && !hidden {
+		if len(own) == 0 && !g.noneIsFine && !hidden && !planned {
 			r.Find(noWorkers, fmt.Sprintf("no worker of group %s runs: looked for a process that matches %q", g.name, g.matches))
 		}
 		sum := total(own)
-		r.Observe(groupWorkers, float64(len(own)), g.name)
+		if !planned {
+			r.Observe(groupWorkers, float64(len(own)), g.name)
+		}
 		r.Observe(groupRSS, float64(sum.rss), g.name)
 		r.Observe(groupSwap, float64(sum.swap), g.name)
 	}

@@ -11,6 +11,35 @@ import (
 	"github.com/belfry-monitoring/belfry/common/quiet"
 )
 
+// moment is how long workers may be missing in a quiet window.
+const moment = 2 * time.Minute
+
+// pause is a planned restart that is under way.
+type pause struct {
+	Since  time.Time `json:"t"` // the first look that missed a worker
+	Before time.Time `json:"b"` // the look before that
+}
+
+// pause reports that workers are missing because they are being restarted as
+// planned: in a quiet window, for a moment, and all of them were still there
+// at the look before it began.
+func (k *kept) pause(gone []lost, previous, now time.Time, silent quiet.Windows) bool {
+	if len(gone) == 0 || previous.IsZero() || !silent.Covers(now) {
+		k.Pause = nil
+		return false
+	}
+	if k.Pause == nil {
+		k.Pause = &pause{Since: now, Before: previous}
+	}
+	for _, g := range gone {
+		if g.at.Before(k.Pause.Before) {
+			return false
+		}
+	}
+	ago := now.Sub(k.Pause.Since)
+	return ago >= 0 && ago <= moment
+}
+
 const (
 	// allAtOnce is how long a restart of all workers may take, one after the
 	// other; as long nothing is said of one that has restarted.
