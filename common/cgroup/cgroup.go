@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/common/safefile"
@@ -89,6 +90,9 @@ func (g *Group) Share() float64 {
 func (f *FS) Of(pid int) ([]Group, error) {
 	name := filepath.Join(f.proc, strconv.Itoa(pid), "cgroup")
 	data, err := safefile.Read(name, maxFile)
+	if errors.Is(err, syscall.ESRCH) {
+		return nil, fs.ErrNotExist
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +104,8 @@ func (f *FS) Of(pid int) ([]Group, error) {
 	for {
 		g, limited, err := f.read(at)
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENODEV):
+			// ENODEV: the group was removed while it was read.
 			// A container sees its own group as the root, whatever the host
 			// calls it.
 		case err != nil:

@@ -23,8 +23,28 @@ func (l *limited) has(pid int) bool { return slices.Contains(l.pids, pid) }
 // maxGroups bounds how many groups are told of.
 const maxGroups = 50
 
+// controlled is the control groups that limit the workers, and why they may be
+// incomplete.
+type controlled struct {
+	groups []limited
+	err    error
+}
+
 // controlGroups finds the groups with a memory limit that the workers are in.
-func controlGroups(f *cgroup.FS, list []worker, fail func(error)) []limited {
+// What may not be read is left out; what cannot be understood is a fault.
+func controlGroups(r *check.Report, f *cgroup.FS, list []worker) controlled {
+	var errs []error
+	failed := ""
+	fail := func(err error) {
+		switch {
+		case err.Error() == failed: // the same file for the next worker
+		case errors.Is(err, fs.ErrPermission):
+			r.Note("control groups are not known: %v", err)
+		default:
+			errs = append(errs, err)
+		}
+		failed = err.Error()
+	}
 	var found []limited
 	for _, w := range list {
 		groups, err := f.Of(w.main.PID)
@@ -42,7 +62,7 @@ func controlGroups(f *cgroup.FS, list []worker, fail func(error)) []limited {
 			found[i].pids = append(found[i].pids, w.main.PID)
 		}
 	}
-	return found
+	return controlled{found, errors.Join(errs...)}
 }
 
 // judgeGroups reports the groups, and the kills in them since earlier looks.

@@ -23,7 +23,7 @@ var Definition = &check.Definition{
 		"check_worker_memory -c 'rss{worker=embed_links}=1200MB'",
 		"check_worker_memory --pattern '^(odoo|flectra): Worker' --expect 4: -c 1600MiB",
 		"check_worker_memory --group 'http=^odoo: WorkerHTTP' --group 'cron=^odoo: WorkerCron' -c 'rss{worker=http*}=1600MiB,group_rss{group=cron}=2GiB'",
-		"check_worker_memory --quiet-window 'Sun 03:00-03:30'",
+		"check_worker_memory --quiet-window 'Sun 06:00-06:10'",
 		"check_worker_memory --pattern . --user www-data --label-regex 'pool (\\w+)'",
 	},
 	Peer:     "proc",
@@ -163,7 +163,7 @@ func newCheck(fs *pflag.FlagSet) check.Check {
 	fs.StringArrayVar(&c.givenGroups, "group", nil, "NAME=REGEX instead of --pattern: workers of several kinds, each with its own name for limits: a process belongs to the first group that matches its command line. Repeat for several")
 	fs.StringArrayVar(&c.groupExpect, "group-expect", nil, "NAME=NUMBER, as --expect, for a --group. Repeat for several")
 	fs.DurationVar(&c.restartWindow, "restart-window", 30*time.Minute, "count restarts over this long")
-	fs.StringArrayVar(&c.quietWindow, "quiet-window", nil, "when workers are restarted as planned, '[DAYS] HH:MM-HH:MM [ZONE]': 'Sun 03:00-03:30'; restarts that are seen then do not count. Repeat for several")
+	fs.StringArrayVar(&c.quietWindow, "quiet-window", nil, "when workers are restarted as planned, '[DAYS] HH:MM-HH:MM [ZONE]': 'Sun 06:00-06:10'; processes that start then are no restarts, and workers may be missing for 2 minutes. Repeat for several")
 	fs.StringVar(&c.cgroupRoot, "cgroup", cgroup.DefaultRoot, "`path` where control groups are mounted, /host/sys/fs/cgroup in a container")
 	fs.BoolVar(&c.noPSS, "no-pss", false, "do not read PSS even where it is permitted: the kernel walks each process for it")
 	fs.StringVar(&c.root, "proc", "/proc", "`path` of the proc file system, /host/proc in a container")

@@ -32,12 +32,12 @@ func (c *workerMemory) Run(ctx context.Context, r *check.Report) error {
 		memory = kept{}
 	}
 	var list []worker
-	var groups []limited
+	var in controlled
 	looked := false
 	r.Summarize("no OOM kill is known of") // where the workers are skipped
 	r.Part(ctx, partWorkers, func(ctx context.Context) (err error) {
 		looked = true
-		list, groups, err = c.lookAtWorkers(ctx, proc, r, &memory, previous)
+		list, in, err = c.lookAtWorkers(ctx, proc, r, &memory, previous)
 		return err
 	})
 	r.Part(ctx, partCgroups, func(ctx context.Context) error {
@@ -47,10 +47,10 @@ func (c *workerMemory) Run(ctx context.Context, r *check.Report) error {
 				return err
 			}
 			list = c.workers(listing)
-			groups = c.controlGroups(proc, r, list)
+			in = c.controlGroups(proc, r, list)
 		}
-		memory.Groups = c.judgeGroups(r, groups, memory.Groups, proc.BootID())
-		return nil
+		memory.Groups = c.judgeGroups(r, in.groups, memory.Groups, proc.BootID())
+		return in.err
 	})
 	r.Part(ctx, partOOM, func(context.Context) error { return c.lookAtOOMKills(proc, r, &memory, list) })
 	r.Remember(memory)
@@ -63,20 +63,20 @@ func (c *workerMemory) workers(listing *procs.Listing) []worker {
 }
 
 // controlGroups finds the control groups that limit the workers.
-func (c *workerMemory) controlGroups(proc *procs.FS, r *check.Report, list []worker) []limited {
-	return controlGroups(cgroup.Open(proc.Root(), c.cgroupRoot), list, func(err error) { r.Note("control groups are not known: %v", err) })
+func (c *workerMemory) controlGroups(proc *procs.FS, r *check.Report, list []worker) controlled {
+	return controlGroups(r, cgroup.Open(proc.Root(), c.cgroupRoot), list)
 }
 
 // lookAtWorkers reports the workers and returns them and their control groups.
 // previous is when the look before was, zero for none.
-func (c *workerMemory) lookAtWorkers(ctx context.Context, proc *procs.FS, r *check.Report, memory *kept, previous time.Time) ([]worker, []limited, error) {
+func (c *workerMemory) lookAtWorkers(ctx context.Context, proc *procs.FS, r *check.Report, memory *kept, previous time.Time) ([]worker, controlled, error) {
 	machine, err := proc.Memory()
 	if err != nil {
-		return nil, nil, err
+		return nil, controlled{}, err
 	}
 	listing, err := c.find(ctx, proc, r)
 	if err != nil {
-		return nil, nil, err
+		return nil, controlled{}, err
 	}
 	for _, err := range listing.Failed {
 		r.Fail(err)
@@ -94,9 +94,9 @@ func (c *workerMemory) lookAtWorkers(ctx context.Context, proc *procs.FS, r *che
 	gone, seen := missing(memory.Workers, list, r.Now())
 	switch {
 	case len(list) == 0 && hidden != "":
-		return nil, nil, check.Faultf(check.Permission, "look for", c.what(), "none is visible, but %s: %s", hidden, remedy(gid))
+		return nil, controlled{}, check.Faultf(check.Permission, "look for", c.what(), "none is visible, but %s: %s", hidden, remedy(gid))
 	case len(list) == 0 && len(listing.Failed) > 0:
-		return nil, nil, nil // there are some, and why they cannot be judged is said
+		return nil, controlled{}, nil // there are some, and why they cannot be judged is said
 	}
 	planned := hidden == "" && len(listing.Failed) == 0 && memory.pause(gone, previous, r.Now(), c.silent)
 	switch {
@@ -116,12 +116,12 @@ func (c *workerMemory) lookAtWorkers(ctx context.Context, proc *procs.FS, r *che
 	memory.Bodies = follow(memory.Bodies, list, boot, r.Now(), c.restartWindow, c.silent)
 	judgeRestarts(r, memory.Bodies, list, r.Now())
 	memory.Sizes = memory.Sizes.remember(list, boot)
-	groups := c.controlGroups(proc, r, list)
-	judgeGrowth(r, list, memory.Sizes, groups, boot)
+	in := c.controlGroups(proc, r, list)
+	judgeGrowth(r, list, memory.Sizes, in.groups, boot)
 	if !c.noPSS {
 		c.lookAtPSS(ctx, proc, r, list)
 	}
-	return list, groups, nil
+	return list, in, nil
 }
 
 // find lists the workers, once more where there is none.
