@@ -73,7 +73,7 @@ func TestFaults(t *testing.T) {
 		{Name: "a control group's use is huge", Args: limited("memory.current", huge), Want: faults.Want{State: check.Unknown, Reason: check.Data, Text: "more than"}},
 		{Name: "a control group is removed", Args: limited("memory.current", "-"), Want: faults.Want{State: check.OK}},
 		{Name: "FIFO for a control group's use", Args: fifoGroup, Want: faults.Want{State: check.Unknown, Reason: check.Config, Text: "FIFO"}},
-		{Name: "a file for the control groups", Args: append(args("multithreaded", nil), "--cgroup", "/etc/passwd"), Want: faults.Want{State: check.OK}},
+		{Name: "a file for the control groups", Args: append(args("multithreaded", nil), "--cgroup", "/etc/passwd"), Want: faults.Want{State: check.Unknown, Reason: check.Config, Text: "look for control groups in /etc/passwd: no memory controller is mounted there"}},
 		{Name: "wrong pattern", Args: []string{"--pattern", "["}, Want: faults.Want{State: check.Unknown, Reason: check.Config, Text: "missing closing ]"}},
 	})
 	faults.Text(t, Definition, args("multiprocess", nil))

@@ -59,12 +59,20 @@ func (c *workerMemory) Run(ctx context.Context, r *check.Report) error {
 
 // workers makes workers of what was found.
 func (c *workerMemory) workers(listing *procs.Listing) []worker {
-	return workersOf(listing.Processes, c.name, c.zulips())
+	return workersOf(listing.Processes, c.name, c.joined)
 }
 
 // controlGroups finds the control groups that limit the workers.
 func (c *workerMemory) controlGroups(proc *procs.FS, r *check.Report, list []worker) controlled {
-	return controlGroups(r, cgroup.Open(proc.Root(), c.cgroupRoot), list)
+	tree := cgroup.Open(proc.Root(), c.cgroupRoot)
+	switch {
+	case tree.Version() != 0:
+		return controlGroups(r, tree, list)
+	case c.cgroupRoot != cgroup.DefaultRoot:
+		return controlled{err: check.Faultf(check.Config, "look for control groups in", c.cgroupRoot, "no memory controller is mounted there")}
+	}
+	r.Note("control groups are not known: no memory controller is mounted in %s", c.cgroupRoot)
+	return controlled{}
 }
 
 // lookAtWorkers reports the workers and returns them and their control groups.
@@ -111,7 +119,7 @@ func (c *workerMemory) lookAtWorkers(ctx context.Context, proc *procs.FS, r *che
 	memory.Workers = seen
 	detailGone(r, gone)
 	observeWorkers(r, list, machine, planned)
-	c.judgeWorkerGroups(r, list, hidden != "", planned)
+	c.judgeWorkerGroups(r, list, gone, hidden != "", planned)
 	boot := proc.BootID()
 	memory.Bodies = follow(memory.Bodies, list, boot, r.Now(), c.restartWindow, c.silent)
 	judgeRestarts(r, memory.Bodies, list, r.Now())

@@ -105,7 +105,7 @@ func TestGroupsRecorded(t *testing.T) {
 		{"fine", nil, check.OK, "15 workers"},
 		{"as many as expected", []string{"--group-expect", "senders=2", "--group-expect", "rest=13"}, check.OK, ""},
 		{"one too few", []string{"--group-expect", "senders=3", "--group-expect", "rest=13"}, check.Critical, "senders: running workers 2 (below 3)"},
-		{"a group's limit for each of its workers", []string{"-c", "rss{worker=senders*}=100MB"}, check.Critical, "resident memory 106 MiB (above 95.4 MiB), pid 25"},
+		{"a group's limit for each of its workers", []string{"-c", "rss{worker=senders/*}=100MB"}, check.Critical, "senders/email_senders: resident memory 106 MiB (above 95.4 MiB), pid 25"},
 		{"a group's limit for all of them", []string{"-c", "group_rss{group=senders}=100MB"}, check.Critical, "senders: resident memory of all 175 MiB (above 95.4 MiB)"},
 		{"swap", []string{"-c", "total_swap=@0:0", "-w", "group_swap{group=rest}=1GB"}, check.Critical, "swapped memory of all workers 0 B"},
 		{"none of a group", []string{"--group", "cron=WorkerCron"}, check.Critical, `no worker of group cron runs: looked for a process that matches "WorkerCron"`},
@@ -118,8 +118,17 @@ func TestGroupsRecorded(t *testing.T) {
 			t.Errorf("%s: %s %s; want %s with %q", tt.name, d.State, d.Text, tt.state, tt.text)
 		}
 	}
+	d := lookat.Args(t, Definition, senders...)
+	if _, ok := d.Value("rss", "rest/embed_links"); !ok {
+		t.Errorf("%s %s: no rest/embed_links; want the queue's name behind the group's", d.State, d.Text)
+	}
+	// Zulip's reloader and its child are one worker here too.
+	d = lookat.Args(t, Definition, "--proc", lay(t, "multithreaded", nil), "--group", "all=process_queue")
+	if n, _ := d.Value("group_workers", "all"); n != 1 {
+		t.Errorf("%s %s: %v workers; want 1", d.State, d.Text, n)
+	}
 	// A master and its children are one worker each, not one together.
-	d := lookat.Args(t, Definition, "--proc", lay(t, "titles", nil), "--group", "flectra=^flectra: Worker")
+	d = lookat.Args(t, Definition, "--proc", lay(t, "titles", nil), "--group", "flectra=^flectra: Worker")
 	if n, _ := d.Value("group_workers", "flectra"); n != 2 {
 		t.Errorf("%s %s: %v workers; want 2", d.State, d.Text, n)
 	}
