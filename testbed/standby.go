@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -35,14 +36,12 @@ func (b *Bed) Standby(primary *Postgres, options StandbyOptions) *Postgres {
 	p := b.postgresOf(PostgresOptions{Name: options.Name, Config: config, TLS: primary.options.TLS, HBA: primary.options.HBA, BinDir: primary.BinDir})
 	p.passwords = primary.passwords
 
-	args := []string{"-D", p.DataDir, "-h", primary.SocketDir, "-p", strconv.Itoa(primary.Port), "-U", RoleSuperuser,
-		"-X", "stream", "-c", "fast", "--no-sync"}
 	own := map[string]string{}
 	if !options.NoSlot {
-		args = append(args, "-C", "-S", slot)
+		primary.Exec("SELECT pg_create_physical_replication_slot($1, true)", slot)
 		own["primary_slot_name"] = slot
 	}
-	p.tool("pg_basebackup", args...)
+	b.cloneData(primary, p)
 
 	host, port := primary.Host, strconv.Itoa(primary.Port)
 	if options.Via != "" {
@@ -60,6 +59,22 @@ func (b *Bed) Standby(primary *Postgres, options StandbyOptions) *Postgres {
 	p.Start()
 	p.WaitStreaming()
 	return p
+}
+
+// cloneData copies a running server's data: by pg_basebackup, or where the version has none (npm's have not) as files
+// while the server is stopped.
+func (b *Bed) cloneData(from, to *Postgres) {
+	b.t.Helper()
+	if _, err := os.Stat(filepath.Join(from.BinDir, "pg_basebackup")); err == nil {
+		to.tool("pg_basebackup", "-D", to.DataDir, "-h", from.SocketDir, "-p", strconv.Itoa(from.Port), "-U", RoleSuperuser,
+			"-X", "stream", "-c", "fast", "--no-sync")
+		return
+	}
+	from.Stop()
+	to.tool("/bin/cp", "-a", from.DataDir, to.DataDir)
+	from.Start()
+	// A clone has no slots.
+	to.tool("/bin/sh", "-c", `rm -rf "$0"/pg_replslot/*`, to.DataDir)
 }
 
 // WaitStreaming waits until the standby's WAL receiver streams.
