@@ -15,8 +15,7 @@ type kept struct {
 	Sizes   sizes                `json:"sizes,omitempty"`   // by identity
 	Groups  map[string]*killLog  `json:"groups,omitempty"`  // by control group
 	OOM     *killLog             `json:"oom,omitempty"`
-
-	groups []limited // of this look
+	Pause   *pause               `json:"pause,omitempty"`
 }
 
 // killLog is the kernel's count of OOM kills over time: the first mark is

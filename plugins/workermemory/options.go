@@ -128,14 +128,26 @@ func (c *workerMemory) wanted(command procs.CommandLine) bool {
 
 // name is the label of a wanted process.
 func (c *workerMemory) name(command procs.CommandLine) string {
+	group := ""
 	if g, ok := c.groupOf(command); ok {
-		return g.name
+		group = g.prefix()
 	}
 	if c.matches == nil {
-		label, _ := zulipWorker(command.Args())
-		return check.CleanMax(label, maxLabel)
+		if label, ok := zulipWorker(command.Args()); ok {
+			return group + check.CleanMax(label, maxLabel)
+		}
 	}
-	return patternLabel(command, c.label)
+	return group + patternLabel(command, c.label)
+}
+
+// joined reports that a process and its children of the same name are one
+// worker: those of Zulip, whose reloader watches over the one that works.
+func (c *workerMemory) joined(command procs.CommandLine) bool {
+	if c.matches != nil {
+		return false
+	}
+	_, ok := zulipWorker(command.Args())
+	return ok
 }
 
 // what says in words which processes are looked for.

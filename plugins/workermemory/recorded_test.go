@@ -47,6 +47,15 @@ func change(t *testing.T, path, text string) {
 	}
 }
 
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
 func TestRecorded(t *testing.T) {
 	t.Parallel()
 	// The recordings are of a machine with 23.5 GiB; a small one shows the shares.
