@@ -1,7 +1,7 @@
 # make            build every plugin and the exporter into bin/
 # make test       install what the tests need, run all of them
 # make demo       show the product alive until Ctrl-C
-# make bench      measure against the peers a user would pick
+# make bench      measure against the peers a user would pick; PART=plugins or PART=scale: those alone
 # make generate   bring generated files up to date
 # make lint       gofmt, go vet, staticcheck
 # make new NAME=x lay out the folder of a new check
@@ -29,7 +29,7 @@ demo: all
 
 bench: all
 	@testbed/install.sh bench
-	$(GO) run ./testbed/belfry_bench
+	$(GO) run ./testbed/belfry_bench -part $(or $(PART),all)
 
 generate:
 	$(GO) run ./generate/belfry_generate

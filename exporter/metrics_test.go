@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
@@ -79,7 +80,7 @@ func TestMetrics(t *testing.T) {
 			`belfry_exporter_config_last_reload_successful 1`,
 			`promhttp_metric_handler_errors_total{cause="gathering"} 0`,
 		)
-		if problems, err := testutil.GatherAndLint(e.registry); err != nil || len(problems) > 0 {
+		if problems, err := testutil.GatherAndLint(prometheus.GathererFunc(e.Gather)); err != nil || len(problems) > 0 {
 			t.Errorf("GatherAndLint = %v, %v; want no problem", problems, err)
 		}
 		promtool(t, text)
