@@ -1,0 +1,108 @@
+package main
+
+import (
+	"time"
+
+	"github.com/belfry-monitoring/belfry/common/check"
+	"github.com/belfry-monitoring/belfry/testbed"
+)
+
+// Words of first lines.
+const (
+	fewerWorkers = `running workers \d+ \(below 6\)`
+	noConsumer   = `consumers 0 \(below 1\)`
+	noStatistics = `collected no statistics`
+)
+
+// restarting is what may be said while workers are being replaced: the pages
+// of the checks say that one look is no reason to wake anybody.
+func restarting() []want {
+	return []want{critical(workers, fewerWorkers), critical(consumers, noConsumer), critical(queues, "no consumer"), warning(workers, `running workers \d+ \(above 6\)`)}
+}
+
+// queueing is what happens to workers and their broker.
+func queueing() []situation {
+	return []situation{
+		{
+			name: "worker restarted", what: "supervisor restarts one worker",
+			do: func(d *day) { d.work["email_senders"].Restart() }, passing: restarting(), fast: true,
+		},
+		{
+			name: "deployment", what: "supervisor restarts all workers, one after the other",
+			do: func(d *day) {
+				for _, p := range processes() {
+					d.work[p.queue].Restart()
+					time.Sleep(300 * time.Millisecond)
+				}
+			}, passing: restarting(),
+		},
+		{
+			name: "worker stopped", what: "one worker is stopped and stays away",
+			do: func(d *day) { d.work["email_senders"].Stop() }, undo: func(d *day) { d.work["email_senders"].Start() },
+			want: []want{
+				critical(workers, fewerWorkers), critical(consumers, "email_senders: "+noConsumer),
+				critical(queues, `email_senders: \d+ messages? and no consumer`),
+			},
+			fast: true,
+		},
+		{
+			name: "worker crash loop", what: "a worker dies of a message half a second after each start; 250 messages come",
+			do: func(d *day) {
+				d.work["embed_links"].Crash()
+				d.broker.Publish(testbed.Queue{Name: "embed_links"}, 250, time.Time{})
+			},
+			undo: func(d *day) { d.work["embed_links"].Mend() },
+			want: []want{
+				{target: queues, state: check.Warning, cause: "embed_links: messages"}, {target: queues, state: check.Critical, cause: "embed_links: .*no consumer"},
+				ok(consumers), critical(consumers, "embed_links: "+noConsumer),
+				ok(workers), critical(workers, fewerWorkers),
+			},
+			hold: 15 * time.Second,
+		},
+		{
+			name: "worker stuck", what: "a worker takes messages and acknowledges none; 250 come",
+			do: func(d *day) {
+				d.work["embed_links"].Stick()
+				d.broker.Publish(testbed.Queue{Name: "embed_links"}, 250, time.Time{})
+			},
+			undo:    func(d *day) { d.work["embed_links"].Restart() },
+			want:    []want{warning(queues, `embed_links: .*unacknowledged`)},
+			passing: restarting(),
+		},
+		{
+			name: "worker leaks", what: "a worker's memory grows by 40 MiB a second, to 600 MiB", compressed: "-w rss=120MB -c rss=400MB for the defaults of 600 and 800",
+			do: func(d *day) { d.work["missedmessage_emails"].Leak() }, undo: func(d *day) { d.work["missedmessage_emails"].Restart() },
+			want:    []want{critical(workers, "missedmessage_emails: resident memory")},
+			passing: append(restarting(), warning(workers, "missedmessage_emails: resident memory")),
+		},
+		{
+			name: "broker restarted", what: "RabbitMQ is stopped, and started again",
+			do: func(d *day) { d.broker.Stop() }, undo: func(d *day) { d.broker.Start() },
+			want:    []want{critical(queues, "connection refused"), critical(consumers, "connection refused")},
+			passing: brokerStarts(), recovery: 90 * time.Second,
+		},
+		{
+			name: "broker killed", what: "RabbitMQ is killed, and started again",
+			do: func(d *day) { d.broker.Kill() }, undo: func(d *day) { d.broker.Start() },
+			want:    []want{critical(queues, "connection refused"), critical(consumers, "connection refused")},
+			passing: brokerStarts(), recovery: 90 * time.Second,
+		},
+		{
+			name: "broker frozen", what: "RabbitMQ gets SIGSTOP, then SIGCONT",
+			do: func(d *day) { d.broker.Freeze() }, undo: func(d *day) { d.broker.Thaw() },
+			want:    []want{critical(queues, "timed out"), critical(consumers, "timed out")},
+			passing: brokerStarts(),
+		},
+		{
+			name: "broker blocks publishers", what: "RabbitMQ's disk alarm is raised: nobody can publish",
+			do:   func(d *day) { d.broker.Ctl("set_disk_free_limit", "1000TB") },
+			undo: func(d *day) { d.broker.Ctl("set_disk_free_limit", "10MB") },
+			gap:  "no check looks at memory and disk alarms of the broker",
+		},
+	}
+}
+
+// brokerStarts is what may be said until a broker knows its consumers again.
+func brokerStarts() []want {
+	return []want{unknown(queues, noStatistics), unknown(consumers, noStatistics), critical(consumers, noConsumer), critical(queues, "no consumer")}
+}
