@@ -46,11 +46,11 @@ func (d *day) askPlugin(s scene.Setting) sight {
 	argv := append([]string{filepath.Join(d.plugins, "check_"+s.Check)}, s.Args()...)
 	result := testbed.RunAs(failure{d}, account, append(argv, "--state-dir="+d.state[account]), []string{"PATH=/usr/bin:/bin", "LANG=C.UTF-8"})
 	if result.Stdout == "" { // it could not be run, or did not end
-		return sight{state: -1, line: result.Stderr}
+		return sight{state: -1, line: d.named(result.Stderr)}
 	}
 	line, _, _ := strings.Cut(result.Stdout, "\n")
 	line, _, _ = strings.Cut(line, " | ")
-	return sight{state: result.Exit, line: line}
+	return sight{state: result.Exit, line: d.named(line)}
 }
 
 // askExporter reads the states from /metrics, as Prometheus does, and the
@@ -79,7 +79,7 @@ func (d *day) askExporter() (seen map[string]sight) {
 		for _, c := range answer.Checks {
 			s, ok := seen[c.Target]
 			same = same && ok && scene.Word(s.state) == c.State
-			seen[c.Target] = sight{state: s.state, line: c.Text}
+			seen[c.Target] = sight{state: s.state, line: d.named(c.Text)}
 		}
 		if same {
 			break

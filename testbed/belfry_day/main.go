@@ -103,10 +103,10 @@ func run(ctx context.Context, bin string, chosen []situation, write string) erro
 			outcomes = append(outcomes, o)
 			say("%s, in %.0f s: %s", o.name, o.took.Seconds(), verdictOf(o))
 			for _, defect := range o.defects {
-				say("    %s", d.named(defect.String()))
+				say("    %s", defect)
 			}
 		}
-		verdict = errors.Join(verdict, d.finish(outcomes, write))
+		verdict = errors.Join(verdict, finish(outcomes, write))
 	})
 	return errors.Join(err, verdict)
 }
@@ -119,19 +119,19 @@ func verdictOf(o outcome) string {
 }
 
 // finish prints what came of the day, and writes the table.
-func (d *day) finish(outcomes []outcome, write string) error {
+func finish(outcomes []outcome, write string) error {
 	counts := make(map[string]int)
 	for _, o := range outcomes {
 		for _, defect := range o.defects {
 			counts[defect.kind]++
 		}
 	}
-	fmt.Printf("\n%s\n", d.table(outcomes))
+	fmt.Printf("\n%s\n", table(outcomes))
 	summary := fmt.Sprintf("%d situations: %d false OKs, %d false alarms, %d wrong states, %d wrong causes, %d disagreements, %d without answer",
 		len(outcomes), counts[falseOK], counts[falseAlarm], counts[wrongState], counts[wrongCause], counts[disagreement], counts[noAnswer])
 	fmt.Println(summary)
 	if write != "" {
-		if err := os.WriteFile(write, []byte(page(d.table(outcomes), summary)), 0o644); err != nil {
+		if err := os.WriteFile(write, []byte(page(table(outcomes), summary)), 0o644); err != nil {
 			return err
 		}
 	}

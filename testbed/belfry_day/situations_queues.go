@@ -70,6 +70,20 @@ func queueing() []situation {
 			passing: restarting(),
 		},
 		{
+			name: "worker frozen", what: "a worker gets SIGSTOP, so that the broker closes its connection after two heartbeats; 250 messages come",
+			compressed: "heartbeats every 10 s instead of 60 s",
+			do: func(d *day) {
+				d.work["embed_links"].Freeze()
+				d.broker.Publish(testbed.Queue{Name: "embed_links"}, 250, time.Time{})
+			},
+			undo: func(d *day) { d.work["embed_links"].Thaw() },
+			want: []want{
+				warning(queues, `embed_links: messages`), critical(queues, "embed_links: .* no consumer"),
+				ok(consumers), critical(consumers, "embed_links: "+noConsumer),
+			},
+			passing: restarting(), hold: 30 * time.Second,
+		},
+		{
 			name: "worker leaks", what: "a worker's memory grows by 40 MiB a second, to 600 MiB", compressed: "-w rss=120MB -c rss=400MB for the defaults of 600 and 800",
 			do: func(d *day) { d.work["missedmessage_emails"].Leak() }, undo: func(d *day) { d.work["missedmessage_emails"].Restart() },
 			want:    []want{critical(workers, "missedmessage_emails: resident memory")},
@@ -78,8 +92,9 @@ func queueing() []situation {
 		{
 			name: "broker restarted", what: "RabbitMQ is stopped, and started again",
 			do: func(d *day) { d.broker.Stop() }, undo: func(d *day) { d.broker.Start() },
-			want:    []want{critical(queues, "connection refused"), critical(consumers, "connection refused")},
-			passing: brokerStarts(), recovery: 90 * time.Second,
+			want: []want{critical(queues, "connection refused"), critical(consumers, "connection refused")},
+			// A broker that stops forgets its vhosts before it closes its door.
+			passing: append(brokerStarts(), unknown(queues, "no vhost of this name"), unknown(consumers, "no vhost of this name")), recovery: 90 * time.Second,
 		},
 		{
 			name: "broker killed", what: "RabbitMQ is killed, and started again",
@@ -90,8 +105,9 @@ func queueing() []situation {
 		{
 			name: "broker frozen", what: "RabbitMQ gets SIGSTOP, then SIGCONT",
 			do: func(d *day) { d.broker.Freeze() }, undo: func(d *day) { d.broker.Thaw() },
-			want:    []want{critical(queues, "timed out"), critical(consumers, "timed out")},
-			passing: brokerStarts(),
+			want: []want{critical(queues, "timed out"), critical(consumers, "timed out")},
+			// What was published meanwhile waits until the workers have connected anew.
+			passing: append(brokerStarts(), warning(queues, "notify_tornado: messages")),
 		},
 		{
 			name: "broker blocks publishers", what: "RabbitMQ's disk alarm is raised: nobody can publish",
