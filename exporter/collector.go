@@ -65,6 +65,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	send := func(desc *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
 		ch <- constMetric(desc, kind, value, labels...)
 	}
+	kept := *e.distributions.Load()
 	for _, snap := range e.scheduler.Snapshots(time.Now()) {
 		id := []string{snap.Definition.Name, snap.Target}
 		send(c.interval, prometheus.GaugeValue, snap.Interval.Seconds(), id...)
@@ -75,6 +76,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		for _, m := range e.resultSeries(snap) {
 			ch <- m
 		}
+		kept[pair{snap.Definition.Name, snap.Target}].collect(ch)
 	}
 	stats := e.scheduler.Stats()
 	send(c.jobs, prometheus.GaugeValue, float64(stats.Jobs))

@@ -35,6 +35,8 @@ type Exporter struct {
 	scheduler *schedule.Scheduler
 	registry  *prometheus.Registry
 
+	distributions atomic.Pointer[map[pair]*distributions] // never changed in place
+
 	reloading    sync.Mutex
 	reloadGood   prometheus.Gauge
 	reloadGoodAt prometheus.Gauge
@@ -54,6 +56,7 @@ func New(o Options) (*Exporter, error) {
 			Help: "When the configuration in use was read.",
 		}),
 	}
+	e.distributions.Store(&map[pair]*distributions{})
 	e.scheduler = schedule.New(schedule.Options{Seed: o.Seed, Finished: e.finished})
 	if err := e.register(); err != nil {
 		return nil, fmt.Errorf("register the exporter's metrics: %w", err)
@@ -81,12 +84,14 @@ func (e *Exporter) Reload() error {
 
 func (e *Exporter) apply(c *config.Config) error {
 	plan := schedule.Plan{Places: c.Places, Spread: c.Spread}
+	kept := keptDistributions(*e.distributions.Load(), c.Checks)
 	for _, one := range c.Checks {
-		plan.Jobs = append(plan.Jobs, job(one))
+		plan.Jobs = append(plan.Jobs, job(one, kept[pair{one.Definition.Name, one.Target}]))
 	}
 	if err := e.scheduler.Set(plan); err != nil {
 		return err
 	}
+	e.distributions.Store(&kept)
 	for _, one := range c.Checks {
 		if one.PrepareErr != nil {
 			e.log.Warn("a check is not ready to look", "check", one.Definition.Name, "target", one.Target, "line", one.Line, "err", one.PrepareErr)
@@ -102,8 +107,9 @@ func (e *Exporter) apply(c *config.Config) error {
 // Stop ends all looks; it waits for them until ctx is over.
 func (e *Exporter) Stop(ctx context.Context) error { return e.scheduler.Stop(ctx) }
 
-// job makes a configured check something that can be scheduled.
-func job(c *config.Check) schedule.Job {
+// job makes a configured check something that can be scheduled. Its looks are
+// counted in the distributions.
+func job(c *config.Check, d *distributions) schedule.Job {
 	instance := c.New()
 	look := &check.Look{
 		Definition: c.Definition, Check: instance, Target: c.Target, Limits: c.Limits, Severities: c.Severities,
@@ -116,6 +122,9 @@ func job(c *config.Check) schedule.Job {
 			result := look.Run(ctx)
 			// The configuration's name stays also when Prepare finds another.
 			result.Target = c.Target
+			if ctx.Err() == nil { // else the job has been removed meanwhile, and its look says nothing
+				d.observe(result)
+			}
 			return result
 		},
 		Close: instance.Close, Identity: c.Identity(), MemoryKey: c.MemoryKey(),

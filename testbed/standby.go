@@ -51,21 +51,19 @@ func (p *Postgres) RebuildFrom(primary *Postgres, via string) {
 	}
 	slot := strings.ReplaceAll(p.Name, "-", "_")
 	primary.awaitTrue(startLimit, "the end of its connection", "SELECT NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = '"+slot+"' AND active)")
-	primary.Exec("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '" + slot + "'")
+	primary.Exec("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1", slot)
 	p.cloneFrom(primary, via, slot, true)
 }
 
 // cloneFrom fills the empty server p with a clone of the primary and starts it as its standby.
 func (p *Postgres) cloneFrom(primary *Postgres, via, slot string, withSlot bool) {
 	p.bed.t.Helper()
-	args := []string{"-D", p.DataDir, "-h", primary.SocketDir, "-p", strconv.Itoa(primary.Port), "-U", RoleSuperuser,
-		"-X", "stream", "-c", "fast", "--no-sync"}
 	own := map[string]string{}
 	if withSlot {
-		args = append(args, "-C", "-S", slot)
+		primary.Exec("SELECT pg_create_physical_replication_slot($1, true)", slot)
 		own["primary_slot_name"] = slot
 	}
-	p.tool("pg_basebackup", args...)
+	p.bed.cloneData(primary, p)
 
 	host, port := primary.Host, strconv.Itoa(primary.Port)
 	if via != "" {
@@ -82,6 +80,22 @@ func (p *Postgres) cloneFrom(primary *Postgres, via, slot string, withSlot bool)
 	p.bed.WriteFileFor(postgresAccount, filepath.Join(p.DataDir, "standby.signal"), "", 0o600)
 	p.Start()
 	p.WaitStreaming()
+}
+
+// cloneData copies a running server's data: by pg_basebackup, or where the version has none (npm's have not) as files
+// while the server is stopped.
+func (b *Bed) cloneData(from, to *Postgres) {
+	b.t.Helper()
+	if _, err := os.Stat(filepath.Join(from.BinDir, "pg_basebackup")); err == nil {
+		to.tool("pg_basebackup", "-D", to.DataDir, "-h", from.SocketDir, "-p", strconv.Itoa(from.Port), "-U", RoleSuperuser,
+			"-X", "stream", "-c", "fast", "--no-sync")
+		return
+	}
+	from.Stop()
+	to.tool("/bin/cp", "-a", from.DataDir, to.DataDir)
+	from.Start()
+	// A clone has no slots.
+	to.tool("/bin/sh", "-c", `rm -rf "$0"/pg_replslot/*`, to.DataDir)
 }
 
 // WaitStreaming waits until the standby's WAL receiver streams.

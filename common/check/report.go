@@ -32,10 +32,12 @@ type Report struct {
 type sight struct {
 	setup       Setup
 	values      []observation
+	missed      []observation
 	found       []found
 	failures    []failure
 	parts       []PartTime
 	details     map[string]string
+	waived      map[string]bool // metric key and label values
 	absent      map[*Metric]bool
 	notes       []string
 	summary     string
@@ -113,6 +115,28 @@ func (r *Report) ObserveTime(m *Metric, t time.Time, labels ...string) {
 	r.observe(observation{metric: m, at: t, value: math.NaN(), labels: labels})
 }
 
+// Miss counts in the distribution of a metric that has Buckets what has no
+// value because it failed: a message that was not delivered, a server that did
+// not answer. The distribution has it beyond every bound; the verdict, the
+// performance data and the metric's series do not know of it.
+func (r *Report) Miss(m *Metric, labels ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.frozen {
+		return
+	}
+	o := observation{metric: m, labels: append([]string(nil), labels...)}
+	err := r.acceptable(o)
+	if err == nil && len(m.Buckets) == 0 {
+		err = Faultf(Internal, "count a miss of", m.Key, "it has no buckets")
+	}
+	if err != nil {
+		r.failures = append(r.failures, failure{err: err})
+		return
+	}
+	r.missed = append(r.missed, o)
+}
+
 func (r *Report) observe(o observation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -134,12 +158,16 @@ func (r *Report) acceptable(o observation) error {
 	if len(o.labels) != len(o.metric.Labels) {
 		return Faultf(Internal, "observe", o.metric.Key, "%d label values for %d labels", len(o.labels), len(o.metric.Labels))
 	}
-	key := o.metric.Key + "\x00" + strings.Join(o.labels, "\x00")
+	key := seriesKey(o.metric, o.labels)
 	if r.seen[key] {
 		return Faultf(Internal, "observe", o.metric.Key, "twice for %s", orNone(o.labels))
 	}
 	r.seen[key] = true
 	return nil
+}
+
+func seriesKey(m *Metric, labels []string) string {
+	return m.Key + "\x00" + strings.Join(labels, "\x00")
 }
 
 // Find reports a finding. The text is the whole of its row; label values are
@@ -182,6 +210,21 @@ func (r *Report) Limit(limits ...Limit) {
 	if !r.frozen {
 		r.setup.Limits = append(slices.Clip(r.setup.Limits), limits...)
 	}
+}
+
+// Waive says that another metric judges this thing at this look, so that the
+// metric's default and what a profile adds do not: a queue whose time to drain
+// is known need not be judged by its depth. The operator's limits stay.
+func (r *Report) Waive(m *Metric, labels ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.frozen {
+		return
+	}
+	if r.waived == nil {
+		r.waived = make(map[string]bool)
+	}
+	r.waived[seriesKey(m, labels)] = true
 }
 
 // Detail adds words to the rows of all metrics with exactly these label

@@ -26,3 +26,22 @@ func TestReportLimit(t *testing.T) {
 		t.Errorf("with the operator's limit beside it: %s; want %s", got, want)
 	}
 }
+
+// A value that another metric judges keeps the operator's limits only.
+func TestReportWaive(t *testing.T) {
+	d, c := testDefinition(func(r *Report) error {
+		r.Observe(depth, 60, "a", "/")
+		r.Observe(depth, 15, "b", "/")
+		r.Limit(Limit{Metric: depth, Match: map[string]string{"queue": "a"}, Severity: Critical, Range: Range{End: 50}})
+		r.Waive(depth, "a", "/")
+		return nil
+	})
+	l := &Look{Definition: d, Check: c}
+	if got, want := summary(l.Run(context.Background())), "WARNING; WARNING b /: depth 15 (above 10)"; got != want {
+		t.Errorf("with the limits of a waived: %s; want %s", got, want)
+	}
+	l.Limits = []Limit{{Metric: depth, Match: map[string]string{"queue": "a"}, Severity: Critical, Range: Range{End: 40}}}
+	if got, want := summary(l.Run(context.Background())), "CRITICAL; CRITICAL a /: depth 60 (above 40); WARNING b /: depth 15 (above 10)"; got != want {
+		t.Errorf("with the operator's limit beside it: %s; want %s", got, want)
+	}
+}

@@ -45,6 +45,7 @@ type Command struct {
 type Output struct {
 	Stdout []byte
 	Stderr string // the end of it, clean for one line, from its first error on
+	Log    string // all of standard error, but of the last 16 KiB; foreign text, not clean
 }
 
 // ExitError is the end of a tool that says it failed.
@@ -122,7 +123,7 @@ func (c Command) Run(ctx context.Context) (*Output, error) {
 			err = nil
 		}
 	}
-	out := &Output{Stdout: stdout.buffer.Bytes(), Stderr: stderr.Text()}
+	out := &Output{Stdout: stdout.buffer.Bytes(), Stderr: stderr.Text(), Log: stderr.Raw()}
 	var exit *exec.ExitError
 	switch {
 	case errors.Is(context.Cause(run), errFlood):

@@ -41,6 +41,9 @@ func TestRunAnswers(t *testing.T) {
 	if strings.Contains(got, "BELFRY_TEST_INHERITED") || strings.Contains(got, "HOME=") {
 		t.Errorf("output %q; want nothing of our own environment in it", got)
 	}
+	if out.Log != "warning\n" {
+		t.Errorf("log = %q; want %q", out.Log, "warning\n")
+	}
 	if out.Stderr != "warning" {
 		t.Errorf("standard error = %q; want %q", out.Stderr, "warning")
 	}

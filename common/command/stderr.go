@@ -43,6 +43,13 @@ func (e *ending) Text() string {
 	return check.Clean(fromError(text))
 }
 
+// Raw is what was said, as it was said.
+func (e *ending) Raw() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return string(e.data)
+}
+
 var errorLine = regexp.MustCompile(`(?i)\b(error|fatal|panic|critical|failed|denied)\b`)
 
 // fromError leaves out what a tool says before its first error: greetings,

@@ -1,116 +1,60 @@
 package backup
 
 import (
+	"cmp"
 	"context"
-	"fmt"
+	"encoding/json"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/belfry-monitoring/belfry/common/check"
-	"github.com/belfry-monitoring/belfry/plugins/backup/dump"
 )
-
-// source is a tool or a place that has backups. Each declares its own
-// options when it is made.
-type source interface {
-	// given names an option of the source that was set, empty for none.
-	given() string
-	// prepare validates the options and opens nothing. It returns the name
-	// of what is looked at.
-	prepare() (target string, err error)
-	// list returns all backups, whatever they are worth. The error is one of
-	// the whole look.
-	list(ctx context.Context, at moment) (*listing, error)
-}
-
-// moment is what a look knows when it begins.
-type moment struct {
-	now      time.Time
-	verified verified
-}
-
-// verified keeps what was found in files that were read whole, so that each
-// is read once only.
-type verified map[string]dump.Result
-
-// kept is what a look leaves to the next.
-type kept struct {
-	Verified verified        `json:"verified,omitempty"`
-	Newest   map[string]last `json:"newest,omitempty"` // by set
-}
-
-// last is the newest good backup of a set, which the next one may replace:
-// then only this knows how large the one before was.
-type last struct {
-	Class  string    `json:"class"`
-	Ended  time.Time `json:"ended"`
-	Size   int64     `json:"size"`             // bytes
-	Before int64     `json:"before,omitempty"` // size of the one that it replaced; zero: not known
-}
-
-// listing is what a source has.
-type listing struct {
-	sets     []set
-	written  time.Time // of a list that somebody else wrote; zero: it was asked for now
-	verified verified  // to be kept for the next look; nil for none
-	notes    []string
-}
-
-// set is the backups of one thing in one place.
-type set struct {
-	name    string
-	backups []backup // in any order
-	absent  string   // why there is no good one, where there is none
-	wrong   []string // what the tool says is wrong with the repository
-	// faults are why it cannot be said which backup is the newest good one.
-	faults     []error
-	running    bool   // one is being made
-	unfinished string // the name under which, where it would replace the last
-}
-
-// backup is one finished backup.
-type backup struct {
-	name           string
-	kind           string // as it is shown: full, incr, plain gzip
-	thing          string // what it is of, as far as its name tells
-	class          string // sizes within a class can be compared
-	full           bool   // the kind that others are based on
-	started, ended time.Time
-	size           int64  // in bytes, below zero where not known
-	problem        string // why it is no good, empty for a good one
-	unproven       bool   // nobody has seen its end
-}
 
 // backupCheck is the check.
 type backupCheck struct {
 	sources []source // the first is the one where no option tells
-	chosen  source
+	chosen  []source
+	wanted  contents
 }
 
 func newBackup(fs *pflag.FlagSet) *backupCheck {
-	return &backupCheck{sources: []source{newPgBackRest(fs), newDumps(fs)}}
+	b := &backupCheck{sources: []source{
+		newPgBackRest(fs), newDumps(fs), newWALG(fs), newBarman(fs), newRestic(fs), newBorg(fs),
+	}}
+	b.wanted.flags(fs)
+	return b
 }
 
-// Prepare chooses the source by the options that are set.
+// Prepare chooses the sources by the options that are set.
 func (b *backupCheck) Prepare() (check.Setup, error) {
 	b.chosen = nil
-	first := ""
 	for _, s := range b.sources {
-		option := s.given()
-		if option == "" {
-			continue
+		if s.given() != "" {
+			b.chosen = append(b.chosen, s)
 		}
-		if b.chosen != nil {
-			return check.Setup{}, fmt.Errorf("--%s and --%s are of different sources of backups: make a check of each", first, option)
+	}
+	if len(b.chosen) == 0 {
+		b.chosen = b.sources[:1]
+	}
+	targets := make([]string, 0, len(b.chosen))
+	for _, s := range b.chosen {
+		target, err := s.prepare()
+		if err != nil {
+			return check.Setup{}, err
 		}
-		b.chosen, first = s, option
+		targets = append(targets, target)
 	}
-	if b.chosen == nil {
-		b.chosen = b.sources[0]
-	}
-	target, err := b.chosen.prepare()
-	return check.Setup{Target: target}, err
+	limits, err := b.wanted.prepare()
+	return check.Setup{Target: strings.Join(targets, " "), Limits: limits}, err
+}
+
+// kept is what a look leaves to the next.
+type kept struct {
+	Sources map[string]json.RawMessage `json:"sources,omitempty"`
+	Sets    map[string]past            `json:"sets,omitempty"`
 }
 
 // Run takes one look.
@@ -119,13 +63,97 @@ func (b *backupCheck) Run(ctx context.Context, r *check.Report) error {
 	if _, ok := r.Recall(&known); !ok {
 		known = kept{}
 	}
-	l, err := b.chosen.list(ctx, moment{now: r.Now(), verified: known.Verified})
+	listings, err := b.list(ctx, r, known)
 	if err != nil {
 		return err
 	}
-	r.Remember(kept{Verified: l.verified, Newest: judge(r, l, known.Newest)})
+	next := kept{Sources: make(map[string]json.RawMessage)}
+	var all listing
+	for i, s := range b.chosen {
+		l := listings[i]
+		if l == nil { // it keeps what it knew
+			if memory, ok := known.Sources[s.name()]; ok {
+				next.Sources[s.name()] = memory
+			}
+			continue
+		}
+		if l.memory != nil {
+			memory, err := json.Marshal(l.memory)
+			if err != nil {
+				return check.Faultf(check.Internal, "remember", s.name(), "%w", err)
+			}
+			next.Sources[s.name()] = memory
+		}
+		if l.tell != nil {
+			l.tell(r)
+		}
+		all.add(s.name(), l)
+	}
+	if err := b.wanted.leave(&all); err != nil {
+		return err
+	}
+	next.Sets = judge(r, &all, known.Sets, b.wanted, !slices.Contains(listings, nil))
+	r.Remember(next)
 	return nil
+}
+
+// list asks the sources side by side, so that one that hangs takes no time
+// from the others. A source that cannot be looked at is nil in the result and
+// reported; the error is that of a source that is alone.
+func (b *backupCheck) list(ctx context.Context, r *check.Report, known kept) ([]*listing, error) {
+	listings, errs := make([]*listing, len(b.chosen)), make([]error, len(b.chosen))
+	looks := make([]func(context.Context) error, len(b.chosen))
+	for i, s := range b.chosen {
+		at := moment{now: r.Now(), offsite: len(b.wanted.offsite) > 0, memory: known.Sources[s.name()]}
+		looks[i] = func(ctx context.Context) error {
+			listings[i], errs[i] = s.list(ctx, at)
+			return nil
+		}
+	}
+	if err := check.Go(ctx, looks...); err != nil {
+		return nil, err // a panic
+	}
+	for i, err := range errs {
+		if err == nil {
+			continue
+		}
+		listings[i] = nil
+		if len(b.chosen) == 1 {
+			return nil, err
+		}
+		r.Fail(err, b.chosen[i].name())
+	}
+	return listings, nil
+}
+
+// add joins what another source has. Names of sets stay unique.
+func (l *listing) add(source string, more *listing) {
+	for _, s := range more.sets {
+		s.place = cmp.Or(s.place, s.name)
+		if s.name != "" && slices.ContainsFunc(l.sets, func(other set) bool { return other.name == s.name }) {
+			s.name = source + " " + s.name
+		}
+		l.sets = append(l.sets, s)
+	}
+	l.lists = append(l.lists, more.lists...)
+	l.notes = append(l.notes, more.notes...)
 }
 
 // Close has nothing to give back.
 func (b *backupCheck) Close() error { return nil }
+
+// past is what earlier looks saw of a set.
+type past struct {
+	last
+	// Running is when a backup was first seen being made; zero: none is.
+	Running time.Time `json:"running,omitzero"`
+}
+
+// last is the newest good backup of a set, which the next one may replace:
+// then only this knows how large those before were.
+type last struct {
+	Class  string    `json:"class,omitempty"`
+	Ended  time.Time `json:"ended,omitzero"`
+	Size   int64     `json:"size,omitempty"`   // bytes
+	Before []int64   `json:"before,omitempty"` // sizes of those that it replaced, the newest first
+}

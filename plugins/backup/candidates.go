@@ -168,7 +168,7 @@ func (l *dumpLook) inspect(ctx context.Context, c candidate) (dump.Result, error
 		}
 	}
 	key := fmt.Sprintf("%s|%d|%d", c.path, c.size, c.ended.UnixNano())
-	if result, ok := l.at.verified[key]; ok && depth == dump.Whole {
+	if result, ok := l.before[key]; ok && depth == dump.Whole {
 		l.keep[key] = result
 		return result, nil
 	}

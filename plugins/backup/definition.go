@@ -14,6 +14,9 @@ import (
 // as a stanza in one repository, or the dumps in one directory.
 const label = "set"
 
+// contentLabel names what is backed up, over all its sets: database, uploads.
+const contentLabel = "content"
+
 var (
 	completed = &check.Metric{
 		Family: "backup", Key: "completed", Title: "last good backup's age", Kind: check.Since, Labels: []string{label},
@@ -29,6 +32,32 @@ var (
 		Help:    "Size of the newest good backup against that of the good one of the same form before it.",
 		Warning: "50:",
 	}
+	relativeToMedian = &check.Metric{
+		Family: "backup", Key: "relative_to_median", Title: "size against the median", Unit: check.Ratio, Labels: []string{label},
+		Help:    "Size of the newest good backup against the median of up to seven good ones of the same form before it; at least three.",
+		Warning: "50:",
+	}
+	running = &check.Metric{
+		Family: "backup", Key: "running", Title: "running", Kind: check.Since, Labels: []string{label},
+		Help:    "When the backup that is being made began, or was first seen.",
+		Warning: "24h",
+	}
+	largestGap = &check.Metric{
+		Family: "backup", Key: "largest_gap", Title: "largest gap", Unit: check.Seconds, Labels: []string{label},
+		Help: "Longest time between the ends of two good backups that follow one another, within --gap-window.",
+	}
+	oldestKept = &check.Metric{
+		Family: "backup", Key: "oldest", Title: "oldest good backup's age", Kind: check.Since, Labels: []string{label},
+		Help: "When the oldest good backup that is kept ended: how far back one can restore.",
+	}
+	copies = &check.Metric{
+		Family: "backup", Key: "copies", Title: "good backups in all places", Labels: []string{contentLabel},
+		Help: "Finished, good backups of a --content in all sets.",
+	}
+	places = &check.Metric{
+		Family: "backup", Key: "places", Title: "places with a recent backup", Labels: []string{contentLabel},
+		Help: "Places (hosts, buckets, file systems) whose newest good backup of a --content is not older than --recent.",
+	}
 	count = &check.Metric{
 		Family: "backup", Key: "backups", Title: "good backups", Labels: []string{label},
 		Help: "Finished, good backups that are kept.",
@@ -37,13 +66,13 @@ var (
 		Family: "backup", Key: "size", Unit: check.Bytes, Labels: []string{label},
 		Help: "Size of the newest good backup: of the database for pgBackRest, of the file for a dump.",
 	}
-	duration = &check.Metric{
+	took = &check.Metric{
 		Family: "backup", Key: "duration", Unit: check.Seconds, Labels: []string{label},
 		Help: "How long the newest good backup took, where that is known.",
 	}
 	listed = &check.Metric{
 		Family: "backup", Key: "listed", Title: "age of the list of backups", Kind: check.Since,
-		Help:    "When the list of backups was written that was read from a file.",
+		Help:    "When the list of backups was written that was read from a file; the oldest of several.",
 		Warning: "2h", Critical: "26h",
 	}
 
@@ -62,6 +91,14 @@ var (
 	badRepository = &check.Finding{
 		Key: "bad_repository", State: check.Critical, Labels: []string{label},
 		Help: "the backup tool says that its repository is not in order",
+	}
+	notOffsite = &check.Finding{
+		Key: "not_offsite", State: check.Warning, Labels: []string{label},
+		Help: "this machine can write or delete a backup that --expect-offsite means",
+	}
+	offsiteUnproven = &check.Finding{
+		Key: "offsite_unproven", State: check.Unknown, Labels: []string{label},
+		Help: "it cannot be seen whether this machine can write or delete a backup that --expect-offsite means",
 	}
 )
 
@@ -85,7 +122,9 @@ var Definition = &check.Definition{
 			"a file that the repository's user writes from cron, for --json-file.",
 		"Dumps: read them, because a dump that was cut off is known by its contents; with --stat-only only their directory.",
 	},
-	Metrics:  []*check.Metric{completed, fullCompleted, relativeSize, count, size, duration, listed},
-	Findings: []*check.Finding{noBackup, badBackup, onlyUnfinished, badRepository},
+	Metrics: []*check.Metric{
+		completed, fullCompleted, relativeSize, relativeToMedian, count, largestGap, oldestKept, running, size, took, listed, copies, places,
+	},
+	Findings: []*check.Finding{noBackup, badBackup, onlyUnfinished, badRepository, notOffsite, offsiteUnproven},
 	New:      func(fs *pflag.FlagSet) check.Check { return newBackup(fs) },
 }

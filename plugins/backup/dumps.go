@@ -39,6 +39,8 @@ func newDumps(fs *pflag.FlagSet) *dumps {
 	return d
 }
 
+func (d *dumps) name() string { return "dumps" }
+
 func (d *dumps) given() string {
 	switch {
 	case len(d.paths) > 0:
@@ -85,13 +87,21 @@ func (d *dumps) list(ctx context.Context, at moment) (*listing, error) {
 	ctx, cancel := check.Step(ctx, 24*time.Hour)
 	defer cancel()
 	l := &listing{}
+	var before, keep verified
 	if d.verify {
-		l.verified = verified{}
+		keep = verified{}
+		l.memory = keep
+		at.recall(&before)
 	}
 	for _, path := range d.paths {
-		look := &dumpLook{dumps: d, at: at, keep: l.verified, started: time.Now(), set: set{name: path}}
+		look := &dumpLook{dumps: d, at: at, before: before, keep: keep, started: time.Now(), set: set{name: path}}
 		if err := look.run(ctx, path); err != nil {
 			look.set.faults = append(look.set.faults, err)
+		}
+		place, reach := location{path: fixedPart(path)}.where(ctx)
+		look.set.place = place
+		if at.offsite {
+			look.set.reach = reach
 		}
 		l.sets = append(l.sets, look.set)
 		for _, note := range look.notes {
@@ -101,10 +111,23 @@ func (d *dumps) list(ctx context.Context, at moment) (*listing, error) {
 	return l, nil
 }
 
+// fixedPart is the directory before the first element that is a pattern.
+func fixedPart(path string) string {
+	for dump.IsPattern(path) {
+		path = filepath.Dir(path)
+	}
+	return path
+}
+
+// verified keeps what was found in files that were read whole, so that each
+// is read once only.
+type verified map[string]dump.Result
+
 // dumpLook is a look at the dumps of one path.
 type dumpLook struct {
 	*dumps
 	at      moment
+	before  verified // what earlier looks read whole
 	keep    verified // what was read whole, for the next look
 	started time.Time
 	set     set

@@ -143,6 +143,7 @@ func TestDumps(t *testing.T) {
 			p.directory("20", 28*hour)
 			p.directory("21", time.Minute)
 			p.must(os.Remove(filepath.Join(p.dir, "21", "toc.dat")))
+			p.must(os.Chtimes(filepath.Join(p.dir, "21"), time.Time{}, now().Add(-time.Minute)))
 		}, "", nil, "BACKUP WARNING: PLACE: last good backup's age 28 h (above 25 h), 20 ended 2026-11-20 08:00 UTC", "21 is still being written"},
 		{"cut off", func(p *place) {
 			p.file("zulip-20.sql.gz", packed, 28*hour)
@@ -426,7 +427,13 @@ func TestPrepareRefuses(t *testing.T) {
 		{[]string{"--path=/a[", "--path=/b"}, "syntax error in pattern"},
 		{[]string{"--path=/a", "--path=/a"}, "given twice"},
 		{[]string{"--path=/a", "--path=/a/"}, "given twice"},
-		{[]string{"--path=/a", "--stanza=main"}, "--stanza and --path are of different sources"},
+		{[]string{"--path=/a", "--stanza=main", "--verify", "--stat-only"}, "choose one"},
+		{[]string{"--stanza=main", "--min-copies=2"}, "of a --content"},
+		{[]string{"--stanza=main", "--content=x=*", "--min-places=-2"}, "below zero"},
+		{[]string{"--stanza=main", "--content==*"}, "NAME=PATTERN"},
+		{[]string{"--stanza=main", "--content=x=*", "--recent=0"}, "above zero"},
+		{[]string{"--stanza=main", "--gap-window=~:7d"}, "no span of time"},
+		{[]string{"--stanza=main", "--expect-offsite="}, "the pattern is empty"},
 		{[]string{"--verify"}, "--verify goes with --path"},
 		{[]string{"--settle=1m"}, "--settle goes with --path"},
 		{[]string{"--path=/a", "--settle=-1m"}, "below zero"},

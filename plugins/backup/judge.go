@@ -4,33 +4,44 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/belfry-monitoring/belfry/common/check"
 )
 
-// judge turns a listing into the report, and returns the newest good backup
-// of each set for the next look, given those of the look before.
-func judge(r *check.Report, l *listing, newest map[string]last) map[string]last {
-	keep := make(map[string]last, len(l.sets))
+// judge turns a listing into the report, and returns what the next look shall
+// know of the sets, given what earlier ones saw. Complete tells that every
+// source answered.
+func judge(r *check.Report, l *listing, seen map[string]past, wanted contents, complete bool) map[string]past {
+	keep := make(map[string]past, len(l.sets))
 	for _, note := range l.notes {
 		r.Note("%s", note)
 	}
-	if !l.written.IsZero() {
-		r.ObserveTime(listed, l.written)
-	}
+	judgeLists(r, l.lists)
 	var oldest *standing
+	var all []*standing
 	for _, s := range l.sets {
 		st := stand(s)
-		if seen, ok := st.compare(newest[s.name]); ok {
-			keep[s.name] = seen
+		if known := st.compare(seen[s.name], r.Now()); !known.Ended.IsZero() || !known.Running.IsZero() {
+			keep[s.name] = known
 		}
-		st.report(r)
+		st.report(r, wanted.window)
 		if st.last != nil && (oldest == nil || st.last.ended.Before(oldest.last.ended)) {
 			oldest = st
 		}
+		all = append(all, st)
 	}
+	if !complete { // what is not seen now is not forgotten
+		for name, known := range seen {
+			if _, ok := keep[name]; !ok && len(keep) < maxKept {
+				keep[name] = known
+			}
+		}
+	}
+	wanted.judge(r, all, complete)
+	wanted.judgeReach(r, all, complete)
 	switch {
 	case oldest == nil:
 	case len(l.sets) > 1:
@@ -41,13 +52,30 @@ func judge(r *check.Report, l *listing, newest map[string]last) map[string]last 
 	return keep
 }
 
+// maxKept bounds the sets whose past is kept while they are not seen.
+const maxKept = 1000
+
+// judgeLists reports the age of the oldest list that others wrote.
+func judgeLists(r *check.Report, lists []list) {
+	if len(lists) == 0 {
+		return
+	}
+	oldest := slices.MinFunc(lists, func(a, b list) int { return a.written.Compare(b.written) })
+	r.ObserveTime(listed, oldest.written)
+	if len(lists) > 1 {
+		r.Detail("the oldest of " + strconv.Itoa(len(lists)) + " is " + oldest.path)
+	}
+}
+
 // standing is what a set of backups comes to.
 type standing struct {
 	set
-	newest *backup // finished, good or not
-	last   *backup // the newest good one
-	full   *backup // the newest good one that others are based on
-	before *backup // the good one of its class before it
+	newest *backup   // finished, good or not
+	last   *backup   // the newest good one
+	full   *backup   // the newest good one that others are based on
+	before *backup   // the good one of its class before it
+	sizes  []int64   // of those of its class before it, the newest first
+	began  time.Time // when the one that is being made began; zero: not known
 	good   int
 	others []*backup // the newest good one of each other thing
 }
@@ -76,8 +104,13 @@ func stand(s set) *standing {
 		switch {
 		case st.last == nil:
 			st.last = b
-		case st.before == nil && b.class == st.last.class:
-			st.before = b
+		case b.class == st.last.class:
+			if st.before == nil {
+				st.before = b
+			}
+			if b.size >= 0 && len(st.sizes) < maxSizes {
+				st.sizes = append(st.sizes, b.size)
+			}
 		}
 		if st.full == nil && b.full {
 			st.full = b
@@ -86,31 +119,94 @@ func stand(s set) *standing {
 	return st
 }
 
-// compare finds the backup before the newest good one in what an earlier look
-// has seen, where the newest has replaced it. It returns what the next look
-// shall know; false where nothing ever was.
-func (s *standing) compare(seen last) (next last, ok bool) {
-	if s.last == nil || s.last.size < 0 || len(s.faults) > 0 {
-		return seen, !seen.Ended.IsZero()
+// maxSizes is of how many backups before the newest the median is taken: a
+// loss is told for some days, and not for weeks where it was meant.
+const maxSizes = 7
+
+// compare completes what is there by what earlier looks have seen: when a
+// backup that is being made began, and the sizes of those that the newest has
+// replaced. It returns what the next look shall know.
+func (s *standing) compare(seen past, now time.Time) past {
+	next := past{last: seen.last}
+	if s.running {
+		s.began = s.since
+		// One that ended since then is another.
+		if another := s.newest != nil && s.newest.ended.After(seen.Running); s.began.IsZero() && !another {
+			s.began = seen.Running
+		}
+		if next.Running = s.began; s.began.IsZero() {
+			next.Running = now
+		}
 	}
-	next = last{Class: s.last.class, Ended: s.last.ended, Size: s.last.size}
+	if s.last == nil || s.last.size < 0 || len(s.faults) > 0 {
+		return next
+	}
+	next.last = last{Class: s.last.class, Ended: s.last.ended, Size: s.last.size}
 	switch {
 	case seen.Class != next.Class:
 	case seen.Ended.Equal(next.Ended):
 		next.Before = seen.Before
 	case seen.Ended.Before(next.Ended):
-		next.Before = seen.Size
+		next.Before = append([]int64{seen.Size}, seen.Before...)
 	}
-	if s.before == nil && next.Before > 0 {
-		s.before = &backup{size: next.Before}
+	next.Before = next.Before[:min(len(next.Before), maxSizes)]
+	if s.before == nil && len(next.Before) > 0 && next.Before[0] > 0 {
+		s.before = &backup{size: next.Before[0]}
 	}
-	return next, true
+	if len(s.sizes) < len(next.Before) {
+		s.sizes = next.Before
+	}
+	return next
+}
+
+// leastSizes is how many backups a median needs.
+const leastSizes = 3
+
+// median of the sizes of those before the newest, zero where there are too
+// few.
+func (s *standing) median() float64 {
+	if len(s.sizes) < leastSizes {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(s.sizes))
+	half := len(sorted) / 2
+	if len(sorted)%2 == 0 {
+		return (float64(sorted[half-1]) + float64(sorted[half])) / 2
+	}
+	return float64(sorted[half])
+}
+
+// gap is the longest time between good backups that follow one another, the
+// later of which ended in the window. False where no two do.
+func (s *standing) gap(since time.Time) (longest time.Duration, ok bool) {
+	var later *backup
+	for i := range s.backups {
+		b := &s.backups[i]
+		if b.problem != "" {
+			continue
+		}
+		if later != nil && later.ended.After(since) {
+			longest, ok = max(longest, later.ended.Sub(b.ended)), true
+		}
+		later = b
+	}
+	return longest, ok
+}
+
+// oldest is the end of the oldest good backup; zero where there is none.
+func (s *standing) oldest() (at time.Time) {
+	for i := range s.backups {
+		if s.backups[i].problem == "" {
+			at = s.backups[i].ended
+		}
+	}
+	return at
 }
 
 // report tells what was found. Where the newest good backup cannot be known
 // nothing is said of its age: an older one's would be a false alarm, and no
 // other is known.
-func (s *standing) report(r *check.Report) {
+func (s *standing) report(r *check.Report, window time.Duration) {
 	for _, err := range s.faults {
 		r.Fail(err, s.name)
 	}
@@ -119,6 +215,11 @@ func (s *standing) report(r *check.Report) {
 	}
 	if s.running {
 		r.Note("%s: a backup is being made", s.name)
+	}
+	if s.running && !s.began.IsZero() {
+		r.ObserveTime(running, s.began, s.name)
+	} else {
+		r.Absent(running)
 	}
 	s.find(r)
 	if len(s.faults) > 0 {
@@ -142,8 +243,21 @@ func (s *standing) report(r *check.Report) {
 	} else if s.before == nil {
 		r.Absent(relativeSize) // the first backup has none before it
 	}
+	if typical := s.median(); typical > 0 && s.last.size >= 0 {
+		r.Observe(relativeToMedian, float64(s.last.size)/typical, s.name)
+	} else {
+		r.Absent(relativeToMedian)
+	}
+	if at := s.oldest(); !at.After(r.Now()) { // completed tells of a time in the future
+		r.ObserveTime(oldestKept, at, s.name)
+	}
+	if gap, ok := s.gap(r.Now().Add(-window)); ok {
+		r.Observe(largestGap, gap.Seconds(), s.name)
+	} else {
+		r.Absent(largestGap)
+	}
 	if d := s.last.ended.Sub(s.last.started); !s.last.started.IsZero() && d >= 0 {
-		r.Observe(duration, d.Seconds(), s.name)
+		r.Observe(took, d.Seconds(), s.name)
 	}
 }
 

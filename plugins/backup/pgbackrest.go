@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/common/command"
-	"github.com/belfry-monitoring/belfry/common/safefile"
 )
 
 const (
@@ -43,6 +41,8 @@ func newPgBackRest(fs *pflag.FlagSet) *pgBackRest {
 	fs.StringVar(&p.jsonFile, "json-file", "", "pgBackRest: read the output of 'pgbackrest info --output=json' from this file, which cron writes, and judge its age too")
 	return p
 }
+
+func (p *pgBackRest) name() string { return "pgbackrest" }
 
 func (p *pgBackRest) given() string {
 	switch {
@@ -104,7 +104,10 @@ func (p *pgBackRest) list(ctx context.Context, _ moment) (*listing, error) {
 	if err != nil {
 		return nil, check.Faultf(check.Data, stage, peer, "%w", err)
 	}
-	l := &listing{sets: sets, written: written}
+	l := &listing{sets: sets}
+	if p.jsonFile != "" {
+		l.lists = []list{{path: p.jsonFile, written: written}}
+	}
 	if before != "" {
 		l.notes = append(l.notes, "before its JSON pgbackrest says: "+before)
 	}
@@ -122,19 +125,11 @@ func (p *pgBackRest) read(ctx context.Context) (output []byte, written time.Time
 		}
 		return out.Stdout, time.Time{}, nil
 	}
-	f, info, err := safefile.Open(p.jsonFile)
+	a, err := readList(p.jsonFile, maxList)
 	if err != nil {
-		return nil, time.Time{}, withGrant(err, p.jsonFile)
+		return nil, time.Time{}, err
 	}
-	defer f.Close()
-	output, err = io.ReadAll(io.LimitReader(f, maxList+1))
-	switch {
-	case err != nil:
-		return nil, time.Time{}, &check.Fault{Reason: check.Data, Stage: "read", Peer: p.jsonFile, Err: err}
-	case len(output) > maxList:
-		return nil, time.Time{}, check.Faultf(check.Data, "read", p.jsonFile, "more than %s", check.FormatBytes(maxList))
-	}
-	return output, info.ModTime(), nil
+	return a.output, a.lists[0].written, nil
 }
 
 // args asks without logging: what a configuration sends to the console would

@@ -161,6 +161,9 @@ func (st *stanza) sets(repo int, refusal func(string) error) ([]set, error) {
 // set collects the backups of a stanza in the repository of a key.
 func (st *stanza) set(name string, key int, state status, refusal func(string) error) (set, error) {
 	s := set{name: name, running: st.Status.Lock.Backup.Held, absent: "pgbackrest lists none"}
+	// Where a repository lies it does not tell; stanzas in one have it in
+	// common.
+	s.place = strings.TrimSuffix(fmt.Sprintf("pgbackrest repo%d", key), " repo0")
 	s.judge(state, refusal)
 	current, about := st.current(key)
 	former := 0

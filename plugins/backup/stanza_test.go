@@ -42,18 +42,26 @@ func parsed(t testing.TB, output string, wanted []string, repo int) ([]set, erro
 
 // fixed is a source that has what it has.
 type fixed struct {
-	l   *listing
-	err error
+	option string
+	l      *listing
+	err    error
 }
 
-func (f *fixed) given() string                                  { return "" }
+func (f *fixed) name() string                                   { return "fixed" }
+func (f *fixed) given() string                                  { return f.option }
 func (f *fixed) prepare() (string, error)                       { return "fixed", nil }
 func (f *fixed) list(context.Context, moment) (*listing, error) { return f.l, f.err }
+
+func newFixed(l *listing) *backupCheck {
+	c := newBackup(pflag.NewFlagSet("", pflag.ContinueOnError))
+	c.sources = []source{&fixed{l: l}}
+	return c
+}
 
 // look judges a listing at a time.
 func look(t testing.TB, l *listing, now time.Time) *check.Result {
 	t.Helper()
-	limits := &check.Look{Definition: Definition, Check: &backupCheck{sources: []source{&fixed{l: l}}}, Now: func() time.Time { return now }}
+	limits := &check.Look{Definition: Definition, Check: newFixed(l), Now: func() time.Time { return now }}
 	return limits.Run(context.Background())
 }
 

@@ -3,8 +3,10 @@ package postgresreplicationlag
 import (
 	"context"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -102,6 +104,25 @@ func TestJudgeRecorded(t *testing.T) {
 		{"alone-and-nothing-said/primary", nothingSaid, check.Unknown, []string{"say --standbys 0 if it stands alone"}},
 		{"alone-and-nothing-said/primary", expectation{standbys: 0}, check.OK, nil},
 		{"alone-and-nothing-said/primary", expectation{standbys: unsaid, role: roleStandby}, check.Critical, []string{"is writable (timeline 1), a standby is expected here", "!say --standbys"}},
+		{"12-healthy/primary 12-healthy/standby", one, check.OK, []string{"!lag"}},
+		{"12-subscribed/primary", one, check.OK, nil},
+		{"14-healthy/primary 14-healthy/standby", one, check.OK, []string{"!lag"}},
+		{"14-subscribed/primary", one, check.OK, nil},
+		{"15-healthy/primary 15-healthy/standby", one, check.OK, []string{"!lag"}},
+		{"15-subscribed/primary", one, check.OK, nil},
+		{"17-healthy/primary 17-healthy/standby", one, check.OK, []string{"!lag"}},
+		{"17-subscribed/primary", one, check.OK, nil},
+		{"18-healthy/primary 18-healthy/standby", one, check.OK, []string{"!lag"}},
+		{"18-subscribed/primary", one, check.OK, nil},
+		{"15-cannot-be-applied/primary", one, check.Critical, []string{"primary: subscription feed has no worker, nothing is applied"}},
+		{"18-cannot-be-applied/primary", one, check.Critical, []string{"primary: subscription feed has no worker, nothing is applied"}},
+		{"delayed-pair/primary delayed-pair/standby", one, check.OK, nil},
+		{"delayed-pair/standby", nothingSaid, check.OK, nil},
+		{"delayed-pair/primary", one, check.Critical, []string{"primary standby: replay lag "}},
+		{"delayed-pair/primary", expectation{standbys: 1, delays: []delay{{"s*", 3600}}}, check.OK, nil},
+		{"circle/standby circle/other", nothingSaid, check.Critical, []string{"standby and other receive from each other in a circle"}},
+		{"archive-alone/standby", nothingSaid, check.Warning, []string{"WARNING standby is standby and restores from its archive", "!receives nothing"}},
+		{"archive-alone/standby", expectation{standbys: unsaid, archive: true}, check.OK, nil},
 		{"plain-role/primary", one, check.Unknown, []string{"read the standbys of primary: role plain may not see how they are: GRANT pg_read_all_stats TO plain"}},
 		{"plain-role/standby", nothingSaid, check.Unknown, []string{"read the WAL receiver of standby: role plain may not see how they are: GRANT pg_read_all_stats TO plain"}},
 	} {
@@ -399,5 +420,344 @@ func TestExpectationRefuses(t *testing.T) {
 		if _, err := c.Prepare(); err == nil {
 			t.Errorf("Prepare() with %q = nil; want an error", args)
 		}
+	}
+}
+
+// cell is a memory for one check.
+type cell struct {
+	data []byte
+	at   time.Time
+}
+
+func (c *cell) Load() ([]byte, time.Time, error)      { return c.data, c.at, nil }
+func (c *cell) Store(data []byte, at time.Time) error { c.data, c.at = data, at; return nil }
+
+// looks are looks one after the other, at times of the test.
+type looks struct {
+	memory cell
+	want   expectation
+}
+
+func remembered(want expectation) *looks { return &looks{want: want} }
+
+// run judges answers at a second.
+func (l *looks) run(second float64, answers ...*facts) *check.Result {
+	now := time.Unix(1_800_000_000, 0).Add(time.Duration(second * float64(time.Second)))
+	one := &check.Look{
+		Definition: Definition, Check: &recorded{answers: answers, want: l.want}, Memory: &l.memory,
+		Now: func() time.Time { return now },
+	}
+	return one.Run(context.Background())
+}
+
+// look is run, with what must come of it.
+func (l *looks) look(t *testing.T, second float64, state check.State, text string, answers ...*facts) *check.Result {
+	t.Helper()
+	r := l.run(second, answers...)
+	var lines []string
+	for _, row := range r.Rows {
+		lines = append(lines, row.State.String()+" "+row.Text)
+	}
+	if got := strings.Join(lines, "\n"); r.State != state || !strings.Contains(got, text) {
+		t.Errorf("look at second %g: %s\n%s\nwant %s with %q", second, r.State, got, state, text)
+	}
+	return r
+}
+
+// lagOf is the observed lag in seconds.
+func lagOf(r *check.Result, labels ...string) any {
+	for _, v := range r.Values {
+		if v.Metric == lag && slices.Equal(v.Labels, labels) {
+			return v.Number
+		}
+	}
+	return nil
+}
+
+// TestLagOfPrimary goes through what pg_stat_replication was seen to say, one
+// look a minute: seconds of lag where they are known, and only there.
+func TestLagOfPrimary(t *testing.T) {
+	type look struct {
+		end, replay string
+		lag         any // replay_lag, nil for NULL
+		age         float64
+		want        any
+	}
+	for name, all := range map[string][]look{
+		"idle":                        {{"0/100", "0/100", 0.003, 0.3, 0.0}, {"0/100", "0/100", nil, 9.9, 0.0}, {"0/100", "0/100", nil, 1.0, 0.0}},
+		"old value after catching up": {{"0/200", "0/100", 10.08, 1.1, 10.08}, {"0/200", "0/200", 11.29, 0.5, 0.0}},
+		"first look, nothing known":   {{"0/200", "0/100", nil, 0.1, nil}, {"0/300", "0/150", nil, 0.1, 60.0}},
+		"write after a quiet night":   {{"0/100", "0/100", nil, 1.0, 0.0}, {"0/200", "0/100", nil, 0.1, 0.0}},
+		"paused":                      {{"0/100", "0/100", nil, 1.0, 0.0}, {"0/200", "0/100", 0.043, 3.0, 0.043}, {"0/300", "0/100", 3.0, 0.1, 60.0}, {"0/300", "0/100", 121.0, 1.0, 121.0}},
+		"busy and late": {
+			{"0/100", "0/80", 1.0, 0.1, 1.0}, {"0/200", "0/90", 1.0, 0.1, 60.0}, {"0/300", "0/100", 1.0, 0.1, 60.0}, {"0/400", "0/150", 1.0, 0.1, 120.0}, {"0/500", "0/500", 1.0, 0.1, 0.0},
+		},
+		"silent, nothing behind": {{"0/100", "0/100", nil, 1.0, 0.0}, {"0/100", "0/100", nil, 50.0, nil}},
+		"silent and behind":      {{"0/100", "0/100", nil, 1.0, 0.0}, {"0/200", "0/100", 0.003, 45.0, nil}, {"0/300", "0/100", 0.003, 105.0, 60.0}},
+		"restored, another log":  {{"0/900", "0/900", nil, 1.0, 0.0}, {"0/300", "0/200", nil, 1.0, nil}},
+	} {
+		l := remembered(nothingSaid)
+		for i, one := range all {
+			f := answer(t, "idle/primary")
+			f.SenderTimeout, f.StatusInterval = 60, 10
+			s := &f.Senders[0]
+			f.Written, s.Age, s.Lag = lsn(t, one.end), &one.age, nil
+			s.Write, s.Flush, s.Replay = f.Written, f.Written, lsn(t, one.replay)
+			if v, ok := one.lag.(float64); ok {
+				s.Lag = &v
+			}
+			if got := lagOf(l.run(60*float64(i), f), "primary", "standby"); got != one.want {
+				t.Errorf("%s, look %d: lag = %v; want %v", name, i, got, one.want)
+			}
+		}
+	}
+}
+
+// TestLagOfStandby: the same from the other end, with the age of the newest
+// replayed commit and of the last message.
+func TestLagOfStandby(t *testing.T) {
+	type look struct {
+		end, replayed string
+		commit        float64
+		message       float64
+		want          any
+	}
+	for name, all := range map[string][]look{
+		"idle":                      {{"0/100", "0/100", 5, 1, 0.0}, {"0/100", "0/100", 432, 29, 0.0}},
+		"busy":                      {{"0/200", "0/190", 0.4, 0.1, 0.4}, {"0/400", "0/380", 0.2, 0.1, 0.2}},
+		"first look, late or idle":  {{"0/200", "0/100", 18.9, 0.1, nil}},
+		"write after a quiet night": {{"0/100", "0/100", 28800, 20, 0.0}, {"0/200", "0/100", 28860, 0.1, 0.0}, {"0/200", "0/200", 60, 20, 0.0}},
+		"paused":                    {{"0/100", "0/100", 5, 1, 0.0}, {"0/200", "0/100", 65, 1, 0.0}, {"0/300", "0/100", 125, 1, 60.0}},
+		"silent, nothing behind":    {{"0/100", "0/100", 5, 1, 0.0}, {"0/100", "0/100", 65, 61, nil}},
+		"silent and behind":         {{"0/200", "0/100", 5, 1, 5.0}, {"0/200", "0/100", 65, 61, 60.0}},
+	} {
+		l := remembered(nothingSaid)
+		for i, one := range all {
+			f := answer(t, "idle/standby")
+			f.ReceiverTimeout = 60
+			f.Received, f.Replayed, f.ReplayedAge = lsn(t, one.end), lsn(t, one.replayed), &one.commit
+			f.Receiver.End, f.Receiver.Age, f.Receiver.Heard = f.Received, &one.message, ptr(true)
+			if got := lagOf(l.run(60*float64(i), f), "standby", ""); got != one.want {
+				t.Errorf("%s, look %d: lag = %v; want %v", name, i, got, one.want)
+			}
+		}
+	}
+	// Its primary is gone: nobody knows.
+	l := remembered(nothingSaid)
+	if got := lagOf(l.run(0, answer(t, "primary-stopped/standby")), "standby", ""); got != nil {
+		t.Errorf("lag without a receiver = %v; want none", got)
+	}
+}
+
+// TestLagBounded: two weeks of looks at a standby that stands still take no more
+// room than half a day's, and keep the first.
+func TestLagBounded(t *testing.T) {
+	l := remembered(nothingSaid)
+	var r *check.Result
+	for i := range 3000 {
+		f := answer(t, "idle/primary")
+		f.Written = ptr(*f.Written + postgres.LSN(1000*i))
+		f.Senders[0].Age, f.Senders[0].Lag = ptr(0.1), nil
+		r = l.run(60*float64(i), f)
+	}
+	if got, want := lagOf(r, "primary", "standby"), 60*2998.0; got != want {
+		t.Errorf("lag after 3000 looks = %v; want %v", got, want)
+	}
+	if n := len(l.memory.data); n > 64<<10 {
+		t.Errorf("memory after 3000 looks: %d bytes; want less than 64 KiB", n)
+	}
+}
+
+// TestDelayLimits: a delay comes on top of the limits that are declared.
+func TestDelayLimits(t *testing.T) {
+	for metric, want := range map[*check.Metric][2]float64{lag: {lagSecondsWarning, lagSecondsCritical}, lastReplay: {lastReplayWarning, lastReplayCritical}} {
+		for i, text := range []string{metric.Warning, metric.Critical} {
+			if r, err := check.ParseRange(text, check.Seconds); err != nil || r.End != want[i] {
+				t.Errorf("declared limit of %s = %v, %v; want %v", metric.Key, r, err, want[i])
+			}
+		}
+	}
+	f := answer(t, "archive-alone/standby")
+	f.ApplyDelay, f.ReplayedAge = 3600, ptr(7000.0)
+	if r, got := judged(expectation{standbys: unsaid, archive: true}, nil, f); r.State != check.OK {
+		t.Errorf("fed by an archive and an hour late on purpose: %s; want OK", got)
+	}
+	f.ReplayedAge = ptr(7300.0)
+	if r, got := judged(expectation{standbys: unsaid, archive: true}, nil, f); r.State != check.Warning {
+		t.Errorf("fed by an archive and more than an hour later than meant: %s; want WARNING", got)
+	}
+}
+
+// TestLagLimits: an operator's limit on a lag that cannot be told is no typo
+// that is passed over, and one where there is no standby is none.
+func TestLagLimits(t *testing.T) {
+	limits, err := check.ParseLimits(Definition, check.Critical, []string{"lag=5min"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := answer(t, "idle/primary")
+	f.Senders[0].Replay, f.Senders[0].Lag = ptr(*f.Written-1), nil
+	if r, got := judged(nothingSaid, limits, f); r.State != check.Unknown {
+		t.Errorf("-c lag=5min, and lag unknown: %s; want UNKNOWN", got)
+	}
+	if r, got := judged(expectation{standbys: 0}, limits, answer(t, "alone-and-nothing-said/primary")); r.State != check.OK {
+		t.Errorf("-c lag=5min on a primary that stands alone: %s; want OK", got)
+	}
+}
+
+// TestSubscriptions judges every state of a subscription.
+func TestSubscriptions(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		s    subscription
+		want string
+	}{
+		{"works", subscription{Enabled: ptr(true), PID: ptr(7), Age: ptr(30.1)}, "OK"},
+		{"down", subscription{Enabled: ptr(true)}, "CRITICAL\nCRITICAL primary: subscription feed has no worker, nothing is applied: the server's log says why"},
+		{"disabled", subscription{Enabled: ptr(false)}, "WARNING\nWARNING primary: subscription feed is disabled, nothing is applied: by somebody, or by an error (disable_on_error)"},
+		{"not known whether enabled", subscription{}, "CRITICAL\nCRITICAL primary: subscription feed has no worker"},
+		{"silent", subscription{Enabled: ptr(true), PID: ptr(7), Age: ptr(41.0)}, "WARNING\nWARNING primary feed: publisher silent for 41 s (above 40 s)"},
+		{"silent for long", subscription{Enabled: ptr(true), PID: ptr(7), Age: ptr(301.0)}, "CRITICAL\nCRITICAL primary feed: publisher silent for 5 min 1 s (above 5 min)"},
+	} {
+		f := answer(t, "alone-and-nothing-said/primary")
+		f.ReceiverTimeout = 60
+		tc.s.Name, tc.s.label, tc.s.ID = "feed", "feed", "1"
+		f.Subscriptions = []subscription{tc.s}
+		if _, got := judged(expectation{standbys: 0}, nil, f); !strings.HasPrefix(got, tc.want) {
+			t.Errorf("subscription that %s: %s; want %s", tc.name, got, tc.want)
+		}
+	}
+	l := remembered(expectation{standbys: 0})
+	for i, one := range []struct {
+		errors float64
+		state  check.State
+		text   string
+	}{
+		{5, check.OK, ""}, {5, check.OK, ""}, {17, check.Warning, "primary: subscription feed has failed since the look 60 s ago, 12 more errors"}, {17, check.OK, ""},
+		{2, check.OK, ""}, // the statistics were reset
+	} {
+		f := answer(t, "alone-and-nothing-said/primary")
+		f.Subscriptions = []subscription{{ID: "1", Name: "feed", label: "feed", PID: ptr(7), errors: &one.errors}}
+		l.look(t, 60*float64(i), one.state, one.text, f)
+	}
+}
+
+// TestConflictRate: cancelled queries are judged by what is new, and one of
+// them between two quick looks is no rate.
+func TestConflictRate(t *testing.T) {
+	l := remembered(nothingSaid)
+	for _, one := range []struct {
+		second, lock, snapshot float64
+		state                  check.State
+		text                   string
+	}{
+		{0, 100, 50, check.OK, ""}, {60, 100, 50, check.OK, ""}, {62, 101, 50, check.OK, "standby: queries cancelled per minute 1"},
+		{122, 103, 52, check.Warning, "standby: queries cancelled per minute 4 (above 1)"}, {722, 103, 57, check.OK, "standby: queries cancelled per minute 0.5"},
+		{782, 0, 1, check.OK, ""},
+	} {
+		f := answer(t, "idle/standby")
+		f.Receiver.Age, f.Receiver.Heard = ptr(1.0), ptr(true)
+		f.Conflicts = map[string]float64{"lock": one.lock, "snapshot": one.snapshot}
+		l.look(t, one.second, one.state, one.text, f)
+	}
+}
+
+// TestCircles: who receives from whom, by what the servers say.
+func TestCircles(t *testing.T) {
+	node := func(name, own string, port int, host string, hostPort int, feeds ...string) *facts {
+		f := answer(t, "idle/standby")
+		f.name, f.Address, f.Port, f.Started = name, &own, &port, name
+		f.Receiver.Host, f.Receiver.Port, f.Receiver.Age, f.Receiver.Heard = &host, &hostPort, ptr(1.0), ptr(true)
+		for _, address := range feeds {
+			f.Senders = append(f.Senders, sender{Name: "x" + address, Address: &address, State: ptr("streaming"), Replay: f.Replayed, label: "x" + address})
+		}
+		return f
+	}
+	const p = 5432
+	for _, tc := range []struct {
+		name  string
+		nodes []*facts
+		want  string // "" for none
+	}{
+		{"by address", []*facts{node("a:5432", "10.0.0.1", p, "10.0.0.2", p), node("b:5432", "10.0.0.2", p, "10.0.0.1", p)}, "a:5432 and b:5432 receive from each other"},
+		{"as given", []*facts{node("a:5432", "172.17.0.1", p, "b", 5433), node("b:5433", "172.17.0.2", p, "a", p)}, "a:5432 and b:5433 receive from each other"},
+		{"by another name", []*facts{node("a:5432", "10.0.0.1", p, "b.lan", p, "10.0.0.2"), node("b:5432", "10.0.0.2", p, "a.lan", p, "10.0.0.1")}, "a:5432 and b:5432 receive from each other"},
+		{"three, and one that leads there", []*facts{node("d:5432", "10.0.0.4", p, "10.0.0.1", p), node("a:5432", "10.0.0.1", p, "10.0.0.2", p),
+			node("b:5432", "10.0.0.2", p, "10.0.0.3", p), node("c:5432", "10.0.0.3", p, "10.0.0.1", p)}, "a:5432 and b:5432 and c:5432 receive from each other"},
+		{"itself", []*facts{node("a:5432", "10.0.0.1", p, "10.0.0.1", p)}, "a:5432 receives from itself"},
+		{"one chain", []*facts{node("a:5432", "10.0.0.1", p, "10.0.0.9", p, "10.0.0.2"), node("b:5432", "10.0.0.2", p, "10.0.0.1", p)}, ""},
+		{"one chain by names", []*facts{node("a:5432", "10.0.0.1", p, "primary.lan", p, "10.0.0.2"), node("b:5432", "10.0.0.2", p, "a.lan", p, "10.0.0.3")}, ""},
+		{"side by side", []*facts{node("a:5432", "10.0.0.1", p, "10.0.0.9", p), node("b:5432", "10.0.0.2", p, "10.0.0.9", p)}, ""},
+		{"one machine", []*facts{node("127.0.0.1:1", "127.0.0.1", 1, "127.0.0.1", 9, "127.0.0.1"), node("127.0.0.1:2", "127.0.0.1", 2, "127.0.0.1", 1, "127.0.0.1")}, ""},
+	} {
+		_, got := judged(nothingSaid, nil, tc.nodes...)
+		if strings.Contains(got, "no primary feeds") != (tc.want != "") || !strings.Contains(got, tc.want) {
+			t.Errorf("%s: %s; want %q", tc.name, got, tc.want)
+		}
+	}
+}
+
+// TestTimelineSwitch: whether a standby on the old timeline can follow, by what
+// looks saw of the promotion.
+func TestTimelineSwitch(t *testing.T) {
+	for _, tc := range []struct {
+		name           string
+		before         string // replayed by the later primary at the last look before
+		redo, position string
+		want           string
+	}{
+		{"past it", "0/3000", "0/3100", "0/3200", " on timeline 2: its log ends at 0/3200, timeline 2 began at 0/3100 or before: pg_rewind or a new copy is needed"},
+		{"before it", "0/3000", "0/3100", "0/2F00", " on timeline 2 as it is: its log ends at 0/2F00, timeline 2 began there or later, so that it can follow once it is connected to that primary"},
+		{"between", "0/3000", "0/3100", "0/3050", " on timeline 2"},
+	} {
+		l := remembered(nothingSaid)
+		s := answer(t, "followed/cascade") // a standby of that system
+		p, other := answer(t, "split-brain/standby"), answer(t, "strayed-standby/third")
+		s.name, s.System, other.System = p.name, p.System, p.System
+		s.Receiver.Timeline = ptr(uint32(1))
+		s.Replayed, s.Received, s.Receiver.End = lsn(t, tc.before), lsn(t, tc.before), lsn(t, tc.before)
+		l.run(0, s)
+		p.CheckpointTimeline, p.Redo, p.Written = 2, lsn(t, tc.redo), lsn(t, "0/4000")
+		other.Replayed, other.Received, other.Receiver.End = lsn(t, tc.position), lsn(t, tc.position), lsn(t, tc.position)
+		r := l.run(60, p, other)
+		found := false
+		for _, row := range r.Rows {
+			found = found || row.Key == differentTimelines.Key && strings.HasSuffix(row.Text, tc.want)
+		}
+		if !found {
+			t.Errorf("%s: %v; want a row that ends with %q", tc.name, r.Rows, tc.want)
+		}
+	}
+}
+
+// TestDelayedStuck: a standby that is an hour late on purpose is fine as long as
+// it is that, and not when it stands still behind its delay.
+func TestDelayedStuck(t *testing.T) {
+	run := func(stuck bool) (states []check.State) {
+		l := remembered(expectation{standbys: 1, delays: []delay{{"standby", 3600}}})
+		for minute := range 200 {
+			p, s := answer(t, "idle/primary"), answer(t, "idle/standby")
+			at := func(minute int) *postgres.LSN { return ptr(*p.Written + postgres.LSN(10<<20*max(minute, 0))) }
+			end, replayed := at(minute), at(minute-60)
+			if stuck && minute > 100 {
+				replayed = at(40)
+			}
+			p.Written, p.Senders[0].Write, p.Senders[0].Flush, p.Senders[0].Replay = end, end, end, replayed
+			p.Senders[0].Age, p.Senders[0].Lag, p.SenderTimeout = ptr(0.1), nil, 60
+			s.Received, s.Receiver.End, s.Replayed, s.ApplyDelay = end, end, replayed, 3600
+			s.Receiver.Age, s.Receiver.Heard, s.ReceiverTimeout, s.ReplayedAge = ptr(0.1), ptr(true), 60, ptr(3600.0)
+			if stuck {
+				s.ReplayedAge = ptr(3600.0 + 60*float64(max(minute-100, 0)))
+			}
+			states = append(states, l.run(60*float64(minute), p, s).State)
+		}
+		return states
+	}
+	if got := run(false); slices.Max(got) != check.OK {
+		t.Errorf("an hour late on purpose: %v; want always OK", got)
+	}
+	got := run(true)
+	if slices.Max(got[:101]) != check.OK || got[103] != check.Warning || got[107] != check.Critical {
+		t.Errorf("stuck behind its delay after 100 minutes: %v; want WARNING after 103 and CRITICAL after 107", got)
 	}
 }
