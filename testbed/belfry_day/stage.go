@@ -227,7 +227,8 @@ func (d *day) settings(account string) []scene.Setting {
 			"sender-zuliprc": file["sender.zuliprc"], "receiver-zuliprc": file["receiver.zuliprc"], "ca-file": d.caFile})},
 		{Check: "postgres_replication_lag", Target: replication, Options: map[string][]string{
 			"host": {address(d.db1), address(d.db2)}, "user": {testbed.RoleMonitor}, "password-file": {file["postgres"]}, "standbys": {"1"}}},
-		{Check: "rabbitmq_queues", Target: queues, Options: broker()},
+		{Check: "rabbitmq_queues", Target: queues, Options: with(broker(), "queue-stats-dir", d.stats),
+			Warning: []string{"stalled=20s"}, Critical: []string{"stalled=40s"}},
 		{Check: "rabbitmq_consumers", Target: consumers, Options: broker()},
 		{Check: "backup", Target: pgbackrest, Options: scene.One(map[string]string{"stanza": d.backrest.Stanza, "config": d.backrest.ConfigFile})},
 		{Check: "backup", Target: list, Options: scene.One(map[string]string{"stanza": d.backrest.Stanza, "json-file": d.listFile}),
@@ -248,6 +249,11 @@ func (d *day) settings(account string) []scene.Setting {
 		settings = d.change(settings)
 	}
 	return settings
+}
+
+func with(options map[string][]string, name, value string) map[string][]string {
+	options[name] = append(options[name], value)
+	return options
 }
 
 // configure changes what both faces are told, and has the exporter reload;
