@@ -2,8 +2,6 @@ package main
 
 import (
 	"time"
-
-	"github.com/belfry-monitoring/belfry/testbed"
 )
 
 // Words of first lines.
