@@ -21,6 +21,7 @@ type Report struct {
 	memory     Memory
 	outer      context.Context // of the face: it ends when the look is interrupted
 	end        time.Time       // of the look
+	table      func(profile []Limit) *limitTable
 
 	mu     sync.Mutex
 	frozen bool
@@ -225,6 +226,16 @@ func (r *Report) Waive(m *Metric, labels ...string) {
 		r.waived = make(map[string]bool)
 	}
 	r.waived[seriesKey(m, labels)] = true
+}
+
+// Limits returns the limits that will judge the metric for these label values,
+// as far as they are known by now; nil for none. They are for foretelling when
+// one will be reached: whether it is, the library alone says.
+func (r *Report) Limits(m *Metric, labels ...string) (warning, critical *Range) {
+	r.mu.Lock()
+	profile, waived := r.setup.Limits, r.waived[seriesKey(m, labels)]
+	r.mu.Unlock()
+	return r.table(profile).of(m, labels, waived)
 }
 
 // Detail adds words to the rows of all metrics with exactly these label

@@ -110,7 +110,7 @@ func parted(c *facts, timeline uint32, began *timelineSwitch) string {
 		return ""
 	case end > began.Before:
 		return fmt.Sprintf(": its log ends at %s, timeline %d began at %s or before: pg_rewind or a new copy is needed", end, began.Timeline, began.Before)
-	case began.After > 0 && end <= began.After:
+	case timeline == began.From && end <= began.After:
 		return fmt.Sprintf(" as it is: its log ends at %s, timeline %d began there or later, so that it can follow once it is connected to that primary", end, began.Timeline)
 	}
 	return ""

@@ -53,6 +53,7 @@ type known struct {
 // it had written of the new one when it was first seen.
 type timelineSwitch struct {
 	Timeline uint32       `json:"timeline"`
+	From     uint32       `json:"from"` // the one before, 0 for not seen
 	After    postgres.LSN `json:"after"`
 	Before   postgres.LSN `json:"before"`
 }
@@ -174,7 +175,7 @@ func (m *memory) seeSwitch(f *facts) {
 		s.Before = min(s.Before, *f.Redo) // a checkpoint of this timeline comes after its beginning
 	}
 	if p := m.Servers[f.name]; p != nil && p.System == f.System && !p.Writable && p.Timeline < s.Timeline {
-		s.After = min(p.Position, s.Before)
+		s.From, s.After = p.Timeline, min(p.Position, s.Before)
 	}
 	m.Switches[f.System] = s
 }

@@ -2,6 +2,7 @@ package postgresreplicationlag
 
 import (
 	"fmt"
+	"path/filepath"
 	"testing"
 
 	"github.com/belfry-monitoring/belfry/common/check"
@@ -100,6 +101,38 @@ func TestReplaced(t *testing.T) {
 	l.look(t, 60, check.Warning, "primary is another cluster than at the look of ", other)
 	l.look(t, 3000, check.Warning, "primary is another cluster than at the look of ", other)
 	l.look(t, 4000, check.OK, "", other)
+}
+
+// TestFailover: roles are switched, and back, while every look remembers. What
+// is in order afterwards is OK at once.
+func TestFailover(t *testing.T) {
+	t.Parallel()
+	bed := testbed.New(t)
+	a := bed.Postgres(testbed.PostgresOptions{Name: "a", Config: map[string]string{"wal_retrieve_retry_interval": "200ms"}})
+	a.Exec("CREATE TABLE filler (text text)")
+	b := bed.Standby(a, testbed.StandbyOptions{Name: "b", NoSlot: true})
+	c := bed.Standby(a, testbed.StandbyOptions{Name: "c", NoSlot: true})
+	with := remembering(bed, "state")
+	all := list(a, b, c)
+	write(a, 100_000)
+	await(t, "a is primary", with(), all, check.OK, address(a)+" is primary, 2 standbys")
+	follow := func(server, primary *testbed.Postgres) {
+		server.Configure(map[string]string{"primary_conninfo": fmt.Sprintf("host=%s port=%d user=%s password=%s application_name=%s",
+			primary.Host, primary.Port, testbed.RoleReplicator, primary.Password(testbed.RoleReplicator), server.Name)})
+	}
+	old, promoted := a, b
+	for range 2 {
+		follow(old, promoted)
+		follow(c, promoted)
+		old.Stop()
+		await(t, "old primary down", with(), all, check.Critical, "connect to "+address(old)+": connection refused", "!not connected any more")
+		promoted.Promote()
+		write(promoted, 1000)
+		bed.WriteFileFor("postgres", filepath.Join(old.DataDir, "standby.signal"), "", 0o600)
+		old.Start()
+		await(t, "switched", with(), all, check.OK, address(promoted)+" is primary, 2 standbys", "!lag")
+		old, promoted = promoted, old
+	}
 }
 
 // TestParted: a standby on the old timeline after a promotion, by what looks

@@ -91,6 +91,21 @@ func TestFrozenSender(t *testing.T) {
 	await(t, "sender thawed", []string{"--standbys", "1"}, list(p.primary, p.standby), check.OK)
 }
 
+// TestFrozenReplay: the process that replays hangs, the link lives, and what
+// waits is too little for limits in bytes.
+func TestFrozenReplay(t *testing.T) {
+	t.Parallel()
+	p := startPair(t, nil)
+	with := remembering(p.bed, "state")
+	both := list(p.primary, p.standby)
+	await(t, "replays", with("-w", "lag=2"), both, check.OK)
+	p.standby.FreezeBackend("startup")
+	write(p.primary, 1000)
+	await(t, "replay frozen", with("-w", "lag=2"), both, check.Warning, address(p.primary)+" standby: lag ", address(p.standby)+": lag ", "!replay lag")
+	p.standby.Thaw()
+	await(t, "replay thawed", with("-w", "lag=2"), both, check.OK)
+}
+
 // TestStandbyStopped: rows 11 and 12, to the loss of the slot.
 func TestStandbyStopped(t *testing.T) {
 	t.Parallel()

@@ -80,7 +80,7 @@ func isUnsettled(q *rabbitmq.Queue) bool {
 // A broker that collects no statistics has none to wait for.
 func (v *view) doubt() {
 	for i := range v.queues {
-		if q := &v.queues[i]; isUnsettled(q) && !v.statisticsOff {
+		if q := &v.queues[i]; isUnsettled(q) && v.source == management && !v.statisticsOff {
 			q.Messages, q.Ready, q.Unacknowledged = rabbitmq.Number{}, rabbitmq.Number{}, rabbitmq.Number{}
 		}
 	}

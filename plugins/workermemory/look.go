@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/belfry-monitoring/belfry/common/cgroup"
 	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/common/procs"
 )
@@ -34,6 +35,10 @@ func (c *workerMemory) Run(ctx context.Context, r *check.Report) error {
 	r.Part(ctx, partWorkers, func(ctx context.Context) (err error) {
 		list, err = c.lookAtWorkers(ctx, proc, r, &memory)
 		return err
+	})
+	r.Part(ctx, partCgroups, func(context.Context) error {
+		memory.Groups = c.judgeGroups(r, memory.groups, memory.Groups, proc.BootID())
+		return nil
 	})
 	r.Part(ctx, partOOM, func(context.Context) error { return c.lookAtOOMKills(proc, r, &memory, list) })
 	r.Remember(memory)
@@ -68,7 +73,7 @@ func (c *workerMemory) lookAtWorkers(ctx context.Context, proc *procs.FS, r *che
 		return nil, check.Faultf(check.Permission, "look for", c.what(), "none is visible, but %s: %s", hidden, remedy(gid))
 	case len(list) == 0 && len(listing.Failed) > 0:
 		return nil, nil // there are some, and why they cannot be judged is said
-	case len(list) == 0 && !c.noneIsFine:
+	case len(list) == 0 && !c.noneIsFine && len(c.groups) == 0:
 		r.Find(noWorkers, "no worker runs: looked for "+c.what())
 	case hidden != "":
 		r.Note("%s, so there may be more workers than are seen", hidden)
@@ -78,6 +83,13 @@ func (c *workerMemory) lookAtWorkers(ctx context.Context, proc *procs.FS, r *che
 	memory.Workers = seen
 	detailGone(r, gone)
 	observeWorkers(r, list, machine)
+	c.judgeWorkerGroups(r, list, hidden != "")
+	boot := proc.BootID()
+	memory.Bodies = follow(memory.Bodies, list, boot, r.Now(), c.restartWindow, c.silent)
+	judgeRestarts(r, memory.Bodies, list, r.Now())
+	memory.Sizes = memory.Sizes.remember(list, boot)
+	memory.groups = controlGroups(cgroup.Open(proc.Root(), c.cgroupRoot), list, func(err error) { r.Note("control groups are not known: %v", err) })
+	judgeGrowth(r, list, memory.Sizes, memory.groups, boot)
 	if !c.noPSS {
 		c.lookAtPSS(ctx, proc, r, list)
 	}

@@ -66,7 +66,7 @@ func TestExpected(t *testing.T) {
 		{"0", check.Range{}, check.Range{End: inf}, true},
 	}
 	for _, tt := range tests {
-		limits, none, err := expected(tt.text)
+		limits, none, err := expected("--expect", tt.text)
 		if err != nil || len(limits) != 2 || limits[0].Range != tt.critical || limits[1].Range != tt.warning || none != tt.none {
 			t.Errorf("expected(%q) = %v, %t, %v; want critical %v, warning %v, %t", tt.text, limits, none, err, tt.critical, tt.warning, tt.none)
 		}
