@@ -42,7 +42,10 @@ func TestPageIsOfThisScript(t *testing.T) {
 	var got, want []string
 	_, rows, _ := strings.Cut(string(text), tableHead)
 	for line := range strings.Lines(rows) {
-		if cells := strings.Split(line, " | "); len(cells) > 3 {
+		cells := strings.Split(line, " | ")
+		if len(cells) > 3 && strings.HasPrefix(cells[2], "**") {
+			t.Errorf("docs/situations.md holds a defect: %s", line)
+		} else if len(cells) > 3 {
 			got = append(got, strings.TrimPrefix(strings.Join(cells[:3], " | "), "| "))
 		}
 	}

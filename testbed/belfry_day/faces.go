@@ -3,10 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/testbed"
 	"github.com/belfry-monitoring/belfry/testbed/scene"
 )
@@ -14,6 +18,7 @@ import (
 // lookAround asks every plugin once, side by side as Nagios does, and then the
 // exporter.
 func (d *day) lookAround(context.Context) look {
+	foreign := d.foreignKills()
 	l := make(look)
 	settings := d.settings(pluginAccount)
 	for _, s := range settings {
@@ -33,6 +38,13 @@ func (d *day) lookAround(context.Context) look {
 	for target, seen := range d.askExporter() {
 		if l[target] != nil {
 			l[target][exporter] = seen
+		}
+	}
+	if foreign || d.foreignKills() {
+		for f, seen := range l[workers] {
+			if seen.state == int(check.Warning) && strings.Contains(seen.line, "kernel has killed") {
+				l[workers][f] = sight{state: 0, line: "(killed by somebody else on this machine) " + seen.line}
+			}
 		}
 	}
 	return l
@@ -86,6 +98,28 @@ func (d *day) askExporter() (seen map[string]sight) {
 		}
 	}
 	return seen
+}
+
+// foreignKills reports whether the kernel has killed processes of somebody
+// else on this machine for want of memory of late: its counter is one for all.
+func (d *day) foreignKills() bool {
+	text, err := os.ReadFile("/proc/vmstat")
+	if err != nil {
+		d.say("%v", err)
+		return false
+	}
+	count := 0
+	for line := range strings.Lines(string(text)) {
+		if _, err := fmt.Sscanf(line, "oom_kill %d", &count); err == nil {
+			break
+		}
+	}
+	if d.kills >= 0 && count > d.kills && !d.killing.Load() {
+		d.say("somebody else's process on this machine was killed for want of memory")
+		d.foreignUntil = time.Now().Add(oomWindow + 10*time.Second)
+	}
+	d.kills = count
+	return time.Now().Before(d.foreignUntil)
 }
 
 // stateOf reads a sample of belfry_check_state.

@@ -6,7 +6,7 @@
 // "make day" runs it; it needs root, to fill real file systems.
 //
 //	belfry_day -situation 'standby|failover'     some of the day (regular expression)
-//	belfry_day -write docs/situations.md         the whole day, and its table into that file
+//	belfry_day -write docs/situations.md         the day, and its table into that file
 package main
 
 import (
@@ -28,13 +28,10 @@ func main() {
 	bin := flag.String("bin", "bin", "directory of the built binaries")
 	only := flag.String("situation", "", "regular expression: only the situations whose name it matches")
 	fast := flag.Bool("fast", false, "only a slice of the day that takes about two minutes")
-	write := flag.String("write", "", "write the table into this file, docs/situations.md; takes the whole day")
+	write := flag.String("write", "", "write the table into this file, docs/situations.md; of situations that are not played it keeps the rows")
 	names := flag.Bool("list", false, "print the names of the situations")
 	flag.Parse()
 	chosen, err := choose(script(), *only, *fast)
-	if err == nil && *write != "" && len(chosen) < len(script()) {
-		err = errors.New("-write takes the whole day, without -situation and -fast")
-	}
 	if err == nil && *names {
 		for _, s := range chosen {
 			fmt.Printf("%-30s %s\n", s.name, s.what)
@@ -131,7 +128,11 @@ func finish(outcomes []outcome, write string) error {
 		len(outcomes), counts[falseOK], counts[falseAlarm], counts[wrongState], counts[wrongCause], counts[disagreement], counts[noAnswer])
 	fmt.Println(summary)
 	if write != "" {
-		if err := os.WriteFile(write, []byte(page(table(outcomes), summary)), 0o644); err != nil {
+		earlier, err := os.ReadFile(write)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		if err := os.WriteFile(write, []byte(page(string(earlier), outcomes, script())), 0o644); err != nil {
 			return err
 		}
 	}

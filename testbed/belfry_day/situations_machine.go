@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
-
-	"github.com/belfry-monitoring/belfry/testbed/scene"
 )
 
 // onTheMachine is what happens to the machine and to Belfry itself.
@@ -18,9 +16,9 @@ func onTheMachine() []situation {
 		{
 			name: "worker killed for want of memory", what: "a worker in a cgroup of 100 MiB leaks, and the kernel kills it; supervisor starts it anew",
 			compressed: "--oom-window 20s instead of 1 h",
-			do:         oomKill, undo: func(d *day) { d.undoAll(); time.Sleep(20 * time.Second) },
-			want:    []want{warning(workers, "kernel has killed a process for want of memory .*missedmessage_emails")},
-			passing: restarting(), recovery: 90 * time.Second,
+			do:         oomKill, undo: func(d *day) { d.undoAll(); time.Sleep(oomWindow); d.killing.Store(false) },
+			want:    []want{warning(workers, "kernel has killed a process .*missedmessage_emails")},
+			passing: append(restarting(), warning(workers, "control group|cgroup"), critical(workers, "control group|cgroup")), recovery: 90 * time.Second,
 		},
 		{
 			name: "exporter restarted", what: "the exporter is stopped, and started again", down: true,
@@ -32,16 +30,7 @@ func onTheMachine() []situation {
 		},
 		{
 			name: "configuration changed", what: "a lower limit is configured and reloaded, and taken back",
-			do: func(d *day) {
-				d.configure(func(settings []scene.Setting) []scene.Setting {
-					for i := range settings {
-						if settings[i].Target == workers {
-							settings[i].Critical = []string{"rss=10MB"}
-						}
-					}
-					return settings
-				})
-			},
+			do:   func(d *day) { d.limit([]string{"rss=10MB", "recent_restarts=1000"}, workers) },
 			undo: func(d *day) { d.configure(nil) },
 			want: []want{critical(workers, "resident memory .*above 9.54 MiB")},
 		},
@@ -76,6 +65,7 @@ func (d *day) remount(readOnly bool) {
 // oomKill puts a worker into a cgroup of its own that is too small for it.
 func oomKill(d *day) {
 	w := d.work["missedmessage_emails"]
+	d.killing.Store(true)
 	group, limit := fmt.Sprintf("/sys/fs/cgroup/memory/belfry-day-%d", os.Getpid()), "memory.limit_in_bytes"
 	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil { // version 2
 		group, limit = fmt.Sprintf("/sys/fs/cgroup/belfry-day-%d", os.Getpid()), "memory.max"

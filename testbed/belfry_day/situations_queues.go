@@ -45,13 +45,21 @@ func queueing() []situation {
 		},
 		{
 			name: "worker crash loop", what: "a worker dies of its first message half a second after each start",
-			do: func(d *day) { d.work["embed_links"].Crash() }, undo: func(d *day) { d.work["embed_links"].Mend() },
+			do: func(d *day) {
+				d.limit([]string{"rss=400MB"}, workers)
+				d.work["embed_links"].Crash()
+			},
+			undo: func(d *day) {
+				d.work["embed_links"].Mend()
+				d.configure(nil)
+			},
 			want: []want{
 				critical(queues, "embed_links: .*(crashes|nothing done|no consumer)"),
 				ok(consumers), critical(consumers, "embed_links: "+noConsumer),
-				ok(workers), critical(workers, fewerWorkers),
+				critical(workers, "embed_links: restarts lately|"+fewerWorkers),
 			},
-			passing: []want{warning(queues, "embed_links: ")}, hold: 15 * time.Second, settle: 90 * time.Second,
+			compressed: "restarts are judged in this situation alone: the check tells them for 30 min, with the default limits",
+			passing:    []want{warning(queues, "embed_links: "), warning(workers, "restarts lately")}, hold: 15 * time.Second, settle: 90 * time.Second,
 		},
 		{
 			name: "worker stuck", what: "a worker takes messages and acknowledges none; two a second come", compressed: stalled,

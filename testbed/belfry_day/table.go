@@ -13,9 +13,29 @@ import (
 //go:embed page.md
 var prose string
 
-// page is docs/situations.md.
-func page(table, summary string) string {
-	return "<!-- Written by \"make day WRITE=docs/situations.md\"; do not edit. -->\n" + strings.TrimSpace(prose) + "\n\n" + table + "\n" + summary + ".\n"
+// page is docs/situations.md: the rows of the situations that were played, and
+// for the others those that an earlier page has.
+func page(earlier string, outcomes []outcome, all []situation) string {
+	rows := make(map[string]string)
+	_, old, _ := strings.Cut(earlier, tableHead)
+	name := ""
+	for line := range strings.Lines(old) {
+		if cells := strings.SplitN(line, " | ", 2); len(cells) == 2 {
+			if first := strings.Trim(cells[0], "| "); first != "" {
+				name = first
+			}
+			rows[name] += line
+		}
+	}
+	for _, o := range outcomes {
+		rows[o.name] = o.rows()
+	}
+	var b strings.Builder
+	b.WriteString("<!-- Written by \"make day WRITE=docs/situations.md\"; do not edit. -->\n" + strings.TrimSpace(prose) + "\n\n" + tableHead)
+	for _, s := range all {
+		b.WriteString(rows[s.name])
+	}
+	return b.String()
 }
 
 const tableHead = "| situation | what is done | must say | says (line 1 of the plugin) | plugin | exporter |\n|---|---|---|---|---|---|\n"
@@ -25,24 +45,32 @@ func table(outcomes []outcome) string {
 	var b strings.Builder
 	b.WriteString(tableHead)
 	for _, o := range outcomes {
-		first := [2]string{o.name, o.described()}
-		for _, target := range o.mentioned() {
-			line, states := "", [2]string{"OK", "OK"}
-			if target == "" {
-				line = "no check says anything but OK"
-			}
-			if seen := o.last[target]; seen != nil {
-				line = seen[plugin].line
-				for i, f := range []face{plugin, exporter} {
-					states[i] = scene.Word(seen[f].state)
-				}
-			}
-			if len(o.defects) > 0 && target == "" {
-				line, states = fmt.Sprintf("%d defects", len(o.defects)), [2]string{"", ""}
-			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", first[0], first[1], o.expected(target), cell(line), states[0], states[1])
-			first = [2]string{}
+		b.WriteString(o.rows())
+	}
+	return b.String()
+}
+
+// rows of a situation: one for each check of which something else than OK is
+// wanted, and one for each defect.
+func (o *outcome) rows() string {
+	var b strings.Builder
+	first := [2]string{o.name, o.described()}
+	for _, target := range o.mentioned() {
+		line, states := "", [2]string{"OK", "OK"}
+		if target == "" {
+			line = "no check says anything but OK"
 		}
+		if seen := o.last[target]; seen != nil {
+			line = seen[plugin].line
+			for i, f := range []face{plugin, exporter} {
+				states[i] = scene.Word(seen[f].state)
+			}
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", first[0], first[1], o.expected(target), cell(line), states[0], states[1])
+		first = [2]string{}
+	}
+	for _, d := range o.defects {
+		fmt.Fprintf(&b, "|  |  | **%s**, %s | %s | %s |  |\n", d.kind, d.phase, cell(d.got.line), d.face)
 	}
 	return b.String()
 }

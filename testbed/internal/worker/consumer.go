@@ -89,9 +89,12 @@ func (c *consumer) session() error {
 	for {
 		select {
 		case <-c.stuck:
-			for range deliveries { // taken, never acknowledged
-			}
-			return nil
+			return c.keep(deliveries)
+		default:
+		}
+		select {
+		case <-c.stuck:
+			return c.keep(deliveries)
 		case d, ok := <-deliveries:
 			if !ok {
 				return nil
@@ -104,6 +107,13 @@ func (c *consumer) session() error {
 			c.stats.consumed(time.Since(begun), len(deliveries) == 0)
 		}
 	}
+}
+
+// keep takes messages and never acknowledges one, until the connection ends.
+func (c *consumer) keep(deliveries <-chan amqp.Delivery) error {
+	for range deliveries {
+	}
+	return nil
 }
 
 // stats is the file in which a worker of Zulip says how it does (zerver/worker/base.py): written at its start, when it has
