@@ -4,9 +4,11 @@ import (
 	"maps"
 	"os"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/belfry-monitoring/belfry/common/check"
 )
@@ -161,6 +163,23 @@ func TestExporterAway(t *testing.T) {
 	}
 	if got := kinds(s.defects(before, l)); !strings.HasPrefix(got, noAnswer) {
 		t.Errorf("defects when it should be back = %q; want %q", got, noAnswer)
+	}
+}
+
+// TestBrokenStaysBroken: what could not be done must not pass for done, also
+// when what follows can.
+func TestBrokenStaysBroken(t *testing.T) {
+	d := &day{}
+	for _, do := range []func(*day){func(*day) {}, func(*day) { runtime.Goexit() }, func(*day) {}} {
+		for finished := d.act(do); !finished(); {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	if !d.broken.Load() {
+		t.Error("a situation that could not be brought about counts as played; want the day broken")
+	}
+	if d := (&day{}); !d.act(nil)() || d.broken.Load() {
+		t.Error("nothing to do is not done, or breaks the day; want it done")
 	}
 }
 

@@ -28,6 +28,9 @@ func (d *day) play(ctx context.Context, s *situation) (o outcome) {
 	finished := d.act(s.do)
 	d.ticking = s.tick
 	d.until(ctx, &o, entering, s.settle, func(l look) bool { return finished() && s.isSettled(l) })
+	if d.broken.Load() {
+		return o
+	}
 	d.hold(ctx, &o, settled, s.hold)
 	d.ticking = nil
 	finished = d.act(s.undo)
@@ -44,9 +47,14 @@ func (d *day) act(do func(*day)) (finished func() bool) {
 	end := make(chan struct{})
 	go func() {
 		defer close(end)
-		d.broken.Store(true)
-		do(d) // does not return when the scene fails
-		d.broken.Store(false)
+		done := false
+		defer func() {
+			if !done { // do does not return when the scene fails
+				d.broken.Store(true)
+			}
+		}()
+		do(d)
+		done = true
 	}()
 	return func() bool {
 		select {

@@ -11,7 +11,10 @@ import (
 // onTheMachine is what happens to the machine and to Belfry itself.
 func onTheMachine() []situation {
 	kept := "not kept for the next one"
-	lost := []want{warning(workers, kept).only(plugin), warning(dumps, kept).only(plugin), warning(pgbackrest, kept).only(plugin), warning(list, kept).only(plugin)}
+	var lost []want
+	for _, target := range []string{replication, queues, pgbackrest, list, dumps, workers} { // those that remember something
+		lost = append(lost, warning(target, kept).only(plugin))
+	}
 	return []situation{
 		{
 			name: "worker killed for want of memory", what: "a worker in a cgroup of 100 MiB leaks, and the kernel kills it; supervisor starts it anew",

@@ -105,7 +105,7 @@ func queueing() []situation {
 		},
 		{
 			name: "broker blocks publishers", what: "RabbitMQ's disk alarm is raised: nobody can publish",
-			do:   func(d *day) { d.broker.Ctl("set_disk_free_limit", "1000TB") },
+			do:   func(d *day) { d.broker.Ctl("set_disk_free_limit", "10000GB") },
 			undo: func(d *day) { d.broker.Ctl("set_disk_free_limit", "10MB") },
 			gap:  "no check looks at memory and disk alarms of the broker",
 		},
