@@ -109,6 +109,10 @@ func backingUp() []situation {
 				d.primary.Configure(map[string]string{"archive_command": "/bin/false"})
 				d.primary.Exec("INSERT INTO messages (content) VALUES ('x')")
 				d.primary.Exec("SELECT pg_switch_wal()")
+				d.await("archiving to fail", func() (fails bool) {
+					d.primary.QueryRow("SELECT last_failed_time > last_archived_time FROM pg_stat_archiver", &fails)
+					return fails
+				})
 			},
 			undo: (*day).undoAll,
 			gap:  "no check looks at the archive of WAL",

@@ -116,6 +116,15 @@ func (d *day) must(err error) {
 	}
 }
 
+// await waits until a situation is what its name says.
+func (d *day) await(what string, there func() bool) {
+	for end := time.Now().Add(30 * time.Second); !there(); time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(end) {
+			d.fail(fmt.Errorf("waited 30 s for %s", what))
+		}
+	}
+}
+
 // rewrite changes what a secret's file holds for both accounts.
 func (d *day) rewrite(name, content string) {
 	for _, account := range []string{pluginAccount, exporterAccount} {

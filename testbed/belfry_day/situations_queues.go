@@ -1,7 +1,10 @@
 package main
 
 import (
+	"strings"
 	"time"
+
+	"github.com/belfry-monitoring/belfry/testbed"
 )
 
 // Words of first lines.
@@ -105,7 +108,13 @@ func queueing() []situation {
 		},
 		{
 			name: "broker blocks publishers", what: "RabbitMQ's disk alarm is raised: nobody can publish",
-			do:   func(d *day) { d.broker.Ctl("set_disk_free_limit", "10000GB") },
+			do: func(d *day) {
+				d.broker.Ctl("set_disk_free_limit", "10000GB")
+				d.await("the alarm", func() bool {
+					_, nodes := d.broker.Get(testbed.UserAdmin, "/api/nodes?columns=disk_free_alarm")
+					return strings.Contains(nodes, `"disk_free_alarm":true`)
+				})
+			},
 			undo: func(d *day) { d.broker.Ctl("set_disk_free_limit", "10MB") },
 			gap:  "no check looks at memory and disk alarms of the broker",
 		},
