@@ -21,6 +21,7 @@ type Keeper struct {
 
 	mu      sync.Mutex
 	changed map[string]*Kept // by file name, those that are not saved
+	backlog int              // the most that were due since none was
 	stats   KeeperStats
 }
 
@@ -135,7 +136,14 @@ const minBatch = 32
 func (k *Keeper) Write(now time.Time) error {
 	due := k.unsaved()
 	due = slices.DeleteFunc(due, func(m *Kept) bool { return now.Sub(m.unsavedSince()) < k.every })
-	return k.write(context.Background(), due[:min(len(due), max(minBatch, len(due)/30+1))])
+	k.mu.Lock()
+	if len(due) == 0 {
+		k.backlog = 0
+	}
+	k.backlog = max(k.backlog, len(due))
+	batch := max(minBatch, k.backlog/30+1)
+	k.mu.Unlock()
+	return k.write(context.Background(), due[:min(len(due), batch)])
 }
 
 // Pause is how long to wait between two calls of Write.

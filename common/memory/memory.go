@@ -151,21 +151,29 @@ func (f *File) replace(next string, at time.Time) error {
 			if kept, err := read(held); err == nil && f.later(kept.At, at) {
 				return nil
 			}
-			return os.Rename(next, f.path())
+			return f.rename(next)
 		case errors.Is(err, errLocked):
 			return err
 		case !errors.Is(err, os.ErrNotExist): // a link, a FIFO, an unreadable file: no memory of ours
-			return os.Rename(next, f.path())
+			return f.rename(next)
 		}
 		switch err := os.Link(next, f.path()); {
 		case err == nil:
 			return nil
 		case !errors.Is(err, os.ErrExist): // a file system without hard links
-			return os.Rename(next, f.path())
+			return f.rename(next)
 		case time.Now().After(end):
 			return errLocked
 		}
 	}
+}
+
+func (f *File) rename(next string) error {
+	err := os.Rename(next, f.path())
+	if info, statErr := os.Lstat(f.path()); err != nil && statErr == nil && info.IsDir() {
+		return errors.New("a directory stands in its place: remove it")
+	}
+	return err
 }
 
 // later reports whether the kept memory is of a look after the one at. One of

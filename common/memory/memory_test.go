@@ -129,7 +129,7 @@ func TestInPlaceOfTheFile(t *testing.T) {
 		{name: "a link", make: func(p string) error { return os.Symlink("/etc/passwd", p) }, load: "too many levels of symbolic links"},
 		{name: "a link to nothing", make: func(p string) error { return os.Symlink("/nonexistent", p) }, load: "too many levels of symbolic links"},
 		{name: "a FIFO", make: func(p string) error { return syscall.Mkfifo(p, 0o600) }, load: "not a regular file"},
-		{name: "a directory", make: func(p string) error { return os.Mkdir(p, 0o700) }, load: "not a regular file", store: "file exists"},
+		{name: "a directory", make: func(p string) error { return os.Mkdir(p, 0o700) }, load: "not a regular file", store: "a directory stands in its place: remove it"},
 	} {
 		if tt.needRoot && os.Getuid() != 0 {
 			continue // only root gives files away
