@@ -104,10 +104,6 @@ func (b *bench) scaleOf(n int, blackbox string, tables *scaleTables) error {
 	defer exporter.Stop()
 	probes := b.blackbox(blackbox, fmt.Sprintf("blackbox-%d", n))
 	defer probes.server.Stop()
-	alone, err := usageOf(one.PID())
-	if err != nil {
-		return err
-	}
 	defer one.Stop()
 
 	ctx, cancel := context.WithCancel(context.Background())
@@ -120,7 +116,8 @@ func (b *bench) scaleOf(n int, blackbox string, tables *scaleTables) error {
 
 	fmt.Fprintf(os.Stderr, "belfry_bench: %d checks, %s\n", n, b.scaleTime+lookInterval*3/2)
 	time.Sleep(lookInterval * 3 / 2)
-	if alone, err = usageOf(one.PID()); err != nil {
+	alone, err := usageOf(one.PID())
+	if err != nil {
 		return err
 	}
 	one.Stop()
