@@ -35,7 +35,7 @@ var Definition = &check.Definition{
 		"For PSS the workers' own user or root; without, PSS is left out.",
 	},
 	Metrics: []*check.Metric{
-		rss, timeToLimit, growth, pss, workers, recentRestarts, totalRSS, totalPSS, totalSwap, machineShare,
+		rss, timeToLimit, growth, pss, swap, workers, recentRestarts, totalRSS, totalPSS, totalSwap, machineShare,
 		groupWorkers, groupRSS, groupSwap, cgroupShare, cgroupSwap, cgroupOOMKills, cgroupThrottled, oomKills, recentOOMKills,
 	},
 	Findings: []*check.Finding{noWorkers, cgroupOOM, oomKill},
@@ -105,6 +105,10 @@ var (
 	pss = &check.Metric{
 		Family: "worker_memory", Key: "pss", Title: "proportional memory", Unit: check.Bytes, Labels: []string{"worker"},
 		Help: "Proportional set size of the worker: its own pages and its part of shared ones.",
+	}
+	swap = &check.Metric{
+		Family: "worker_memory", Key: "swap", Title: "swapped memory", Unit: check.Bytes, Labels: []string{"worker"},
+		Help: "Memory of the worker that is swapped out (VmSwap).",
 	}
 	workers = &check.Metric{
 		Family: "worker_memory", Key: "workers", Title: "running workers",

@@ -32,10 +32,12 @@ func observeWorkers(r *check.Report, list []worker, memory procs.Memory, planned
 		r.Observe(workers, float64(len(list)))
 	}
 	if planned || len(list) == 0 {
-		r.Absent(rss) // whether there may be none is judged by their number
+		r.Absent(rss)
+		r.Absent(swap) // whether there may be none is judged by their number
 	}
 	for _, w := range list {
 		r.Observe(rss, float64(w.main.RSS), w.label)
+		r.Observe(swap, float64(w.main.Swap), w.label)
 		r.Detail(describe(w), w.label)
 	}
 	sum := total(list)
@@ -48,8 +50,8 @@ func observeWorkers(r *check.Report, list []worker, memory procs.Memory, planned
 // describe is what an operator needs to find the process.
 func describe(w worker) string {
 	text := fmt.Sprintf("pid %d, up %s", w.main.PID, check.FormatDuration(w.main.Age.Truncate(time.Second)))
-	if swap := w.main.Swap; swap >= 1<<20 {
-		text += ", and " + check.FormatBytes(float64(swap)) + " in swap"
+	if out := w.main.Swap; out >= 1<<20 {
+		text += ", and " + check.FormatBytes(float64(out)) + " in swap"
 	}
 	return text
 }

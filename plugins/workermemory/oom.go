@@ -87,7 +87,8 @@ func killText(k recentKills, now time.Time, list []worker) string {
 			young = append(young, w.label)
 		}
 	}
-	if len(young) > 0 {
+	// A deployment starts them all: then nobody can tell who was killed.
+	if n := len(young); n > 0 && n <= maxSuspects && (n < len(list) || n == 1) {
 		text += ", started since then: " + names(young)
 	}
 	return text
@@ -99,6 +100,10 @@ func processes(n uint64) string {
 	}
 	return fmt.Sprintf("%d processes", n)
 }
+
+// maxSuspects is how many workers that have started since a kill may be its
+// victims.
+const maxSuspects = 3
 
 // maxNames bounds a list of workers in a text.
 const maxNames = 5

@@ -98,12 +98,13 @@ func compile(option, text string) (*regexp.Regexp, error) {
 func (c *workerMemory) zulips() bool { return c.matches == nil && len(c.groups) == 0 }
 
 // restartLimits are those of Zulip's workers, which run until they are
-// stopped: one that restarts alone was killed or has crashed, one that does so
-// again and again serves nobody. Other products' workers are replaced after
+// stopped. Once may be somebody's supervisorctl restart; one that restarts
+// alone twice in half an hour has crashed, one that does so again and again
+// serves nobody. Other products' workers are replaced after
 // so many requests, or grow beyond a limit of their own.
 func restartLimits() []check.Limit {
 	return []check.Limit{
-		{Metric: recentRestarts, Severity: check.Warning, Range: check.Range{End: 0}},
+		{Metric: recentRestarts, Severity: check.Warning, Range: check.Range{End: 1}},
 		{Metric: recentRestarts, Severity: check.Critical, Range: check.Range{End: loop - 1}},
 	}
 }

@@ -190,3 +190,19 @@ func TestRestartsAndBoot(t *testing.T) {
 		p.want("after the clock was set back", p.look(map[string]int{"a": 69, "b": 60}), map[string]int{})
 	}
 }
+
+// One restart of one of Zulip's workers may be somebody's, two are not, three
+// are a crash loop.
+func TestRestartLimits(t *testing.T) {
+	for count, want := range map[float64]check.State{0: check.OK, 1: check.OK, 2: check.Warning, 3: check.Critical, 30: check.Critical} {
+		got := check.OK
+		for _, l := range restartLimits() {
+			if l.Metric == recentRestarts && l.Range.Violates(count) {
+				got = check.Worst(got, l.Severity)
+			}
+		}
+		if got != want {
+			t.Errorf("%v restarts: %s; want %s", count, got, want)
+		}
+	}
+}

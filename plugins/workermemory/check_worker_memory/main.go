@@ -7,7 +7,7 @@
 // none, when one of Zulip's workers restarts again and again, and when a
 // control group that they are in is filled to 95 % of its limit. It warns when
 // a worker grows steadily and reaches its limit within four hours, when one has
-// restarted alone, and when the kernel has killed a process for want of memory.
+// restarted alone twice, and when the kernel has killed a process for want of memory.
 //
 //	check_worker_memory --expect 15
 //	check_worker_memory --quiet-window 'Sun 06:00-06:10'
