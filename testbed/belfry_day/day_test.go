@@ -30,13 +30,6 @@ func TestScript(t *testing.T) {
 	}
 }
 
-func at(list []string, i int) string {
-	if i < len(list) {
-		return list[i]
-	}
-	return ""
-}
-
 // fine is a look at which everything is OK.
 func fine() look {
 	l := make(look)
