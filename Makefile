@@ -1,6 +1,7 @@
 # make            build every plugin and the exporter into bin/
 # make test       install what the tests need, run all of them
 # make demo       show the product alive until Ctrl-C
+# make day        go through a day of situations, as root: SITUATION=regexp, WRITE=file
 # make bench      measure against the peers a user would pick; PART=plugins or PART=scale: those alone
 # make generate   bring generated files up to date
 # make lint       gofmt, go vet, staticcheck
@@ -10,7 +11,7 @@ GO      ?= go
 PREFIX  ?= /usr/local
 FLAGS   := -trimpath -ldflags "-s -w"
 
-.PHONY: all test demo bench generate lint new clean install
+.PHONY: all test demo day bench generate lint new clean install
 
 all:
 	@mkdir -p bin
@@ -26,6 +27,10 @@ test:
 demo: all
 	@testbed/install.sh
 	@$(GO) build -o bin/belfry_demo ./testbed/belfry_demo && bin/belfry_demo
+
+day: all
+	@testbed/install.sh
+	@$(GO) build -o bin/belfry_day ./testbed/belfry_day && bin/belfry_day -situation '$(SITUATION)' -write '$(WRITE)'
 
 bench: all
 	@testbed/install.sh bench
