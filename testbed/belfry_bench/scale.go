@@ -41,7 +41,7 @@ func (b *bench) scale() error {
 			"| checks | series | answer | exporter | bare registry | ratio | within | CPU of a scrape, exporter | bare |\n|---|---|---|---|---|---|---|---|---|", scrapePairs, goalScrape)),
 		delay: b.table.section("Exporter: punctuality", fmt.Sprintf("One look a minute at each of so many TCP targets, a fifth of which accept and never answer; %s after a warm-up of a minute and a half. How long after their moment (the slot of a check, its jitter) looks began. Goal: at most %g s.\n\n"+
 			"| checks | looks | half within | 99 %% within | all within | kept | wrong verdicts |\n|---|---|---|---|---|---|---|", b.scaleTime, goalDelay)),
-		flat: b.table.section("Exporter: what it holds over time", fmt.Sprintf("The mean of the first and of the last third of the %s. Goal: at most %g times.\n\n"+
+		flat: b.table.section("Exporter: what it holds over time", fmt.Sprintf("The mean of the first and of the last third of the %s. Goal: at most %g times. The history of a check (60 looks, 3 KiB) fills in its first 60 looks.\n\n"+
 			"| checks | of what | first third | last third | ratio | within |\n|---|---|---|---|---|---|", b.scaleTime, goalFlat)),
 		cost: b.table.section("Exporter: cost of a check, beside the TCP probes of blackbox_exporter", "Both look at the same kind of targets in the same minutes and read the greeting; blackbox_exporter answers one `/probe` for each look, which Prometheus would ask for. "+
 			"The exporter's CPU is that of the looks, their verdicts and series, and of writing memories to `--state-dir`; scrapes (one every 15 s) are left out and stand above. Resident memory: the median; per check, what is beyond a process with two checks.\n\n"+
