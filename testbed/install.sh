@@ -3,7 +3,7 @@
 #
 #   testbed/install.sh           PostgreSQL, RabbitMQ, pgBackRest, Nagios, Prometheus
 #   testbed/install.sh bench     also the tools that `make bench` compares with
-#   testbed/install.sh test      also what the tests need: npm for zulip-js, gcc for the race detector
+#   testbed/install.sh test      also what the tests need: backup tools, npm for zulip-js, gcc for the race detector
 #
 # The machine may be somebody's server: no service is started, stopped, replaced or enabled for the next boot, no database
 # cluster is created, and what is changed for the time of the installation (policy-rc.d, createcluster.conf) is put back.
@@ -40,6 +40,7 @@ wanted() {
 		case $set in
 		bench) printf '%s\n' check-postgres nagios-plugins-rabbitmq hyperfine time ;;
 		test)
+			printf '%s\n' barman borgbackup restic
 			command -v node >/dev/null || echo nodejs
 			command -v npm >/dev/null || echo npm
 			command -v gcc >/dev/null || printf '%s\n' gcc libc6-dev
