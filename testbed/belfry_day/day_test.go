@@ -171,14 +171,14 @@ func TestExporterAway(t *testing.T) {
 func TestBrokenStaysBroken(t *testing.T) {
 	d := &day{}
 	for _, do := range []func(*day){func(*day) {}, func(*day) { runtime.Goexit() }, func(*day) {}} {
-		for finished := d.act(do); !finished(); {
+		for finished := d.act(do, 0); !finished(); {
 			time.Sleep(time.Millisecond)
 		}
 	}
 	if !d.broken.Load() {
 		t.Error("a situation that could not be brought about counts as played; want the day broken")
 	}
-	if d := (&day{}); !d.act(nil)() || d.broken.Load() {
+	if d := (&day{}); !d.act(nil, 0)() || d.broken.Load() {
 		t.Error("nothing to do is not done, or breaks the day; want it done")
 	}
 }
