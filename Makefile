@@ -2,7 +2,7 @@
 # make test       install what the tests need, run all of them
 # make demo       show the product alive until Ctrl-C
 # make day        go through a day of situations, as root: SITUATION=regexp, WRITE=file
-# make bench      measure against the peers a user would pick
+# make bench      measure against the peers a user would pick; PART=plugins or PART=scale: those alone
 # make generate   bring generated files up to date
 # make lint       gofmt, go vet, staticcheck
 # make new NAME=x lay out the folder of a new check
@@ -34,7 +34,7 @@ day: all
 
 bench: all
 	@testbed/install.sh bench
-	$(GO) run ./testbed/belfry_bench
+	$(GO) run ./testbed/belfry_bench -part $(or $(PART),all)
 
 generate:
 	$(GO) run ./generate/belfry_generate

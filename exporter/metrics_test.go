@@ -5,12 +5,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
 )
 
 const everything = `
@@ -79,10 +82,22 @@ func TestMetrics(t *testing.T) {
 			`belfry_exporter_config_last_reload_successful 1`,
 			`promhttp_metric_handler_errors_total{cause="gathering"} 0`,
 		)
-		if problems, err := testutil.GatherAndLint(e.registry); err != nil || len(problems) > 0 {
+		if problems, err := testutil.GatherAndLint(prometheus.GathererFunc(e.Gather)); err != nil || len(problems) > 0 {
 			t.Errorf("GatherAndLint = %v, %v; want no problem", problems, err)
 		}
 		promtool(t, text)
+		// What is made once, at the look, is not checked by a registry any
+		// more: it must stand the checks all the same.
+		if _, err := (prometheus.Gatherers{prometheus.GathererFunc(e.Gather)}).Gather(); err != nil {
+			t.Errorf("Gather() = %v; want series that a registry would take", err)
+		}
+		families, err := e.Gather()
+		if err != nil || !slices.IsSortedFunc(families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) }) {
+			t.Errorf("Gather() = %d families, %v; want them sorted by name", len(families), err)
+		}
+		if again, err := e.Gather(); err != nil || len(again) != len(families) || len(again[0].GetMetric()) != len(families[0].GetMetric()) {
+			t.Errorf("a second Gather() = %d families, %v; want %d", len(again), err, len(families))
+		}
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/common/safefile"
@@ -55,7 +56,10 @@ func (f *FS) Version() int { return f.version }
 // Group is a control group that limits memory. Sizes are in bytes.
 type Group struct {
 	Path  string // as /proc/PID/cgroup names it: /system.slice/supervisor.service
-	Limit uint64 // memory.max, memory.limit_in_bytes
+	Limit uint64 // memory.max or, where it is lower, memory.high; memory.limit_in_bytes
+	// High: the limit is memory.high, above which the kernel does not kill
+	// but slows the processes down and takes their memory back.
+	High bool
 	// Used is what the limit bounds without the file cache that the kernel
 	// gives back first (memory.current less inactive_file of memory.stat):
 	// the cache of a group grows up to the limit and means nothing.
@@ -72,8 +76,13 @@ type Group struct {
 	ThrottledKnown bool
 }
 
-// Share is the part of the limit that is used.
-func (g *Group) Share() float64 { return float64(g.Used) / float64(g.Limit) }
+// Share is the part of the limit that is used, infinite for a limit of zero.
+func (g *Group) Share() float64 {
+	if g.Limit == 0 {
+		return math.Inf(1)
+	}
+	return float64(g.Used) / float64(g.Limit)
+}
 
 // Of returns the group of a process that has a memory limit and those above it
 // that have one too, the innermost first. None is no error. A process that has
@@ -81,6 +90,9 @@ func (g *Group) Share() float64 { return float64(g.Used) / float64(g.Limit) }
 func (f *FS) Of(pid int) ([]Group, error) {
 	name := filepath.Join(f.proc, strconv.Itoa(pid), "cgroup")
 	data, err := safefile.Read(name, maxFile)
+	if errors.Is(err, syscall.ESRCH) {
+		return nil, fs.ErrNotExist
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +104,8 @@ func (f *FS) Of(pid int) ([]Group, error) {
 	for {
 		g, limited, err := f.read(at)
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENODEV):
+			// ENODEV: the group was removed while it was read.
 			// A container sees its own group as the root, whatever the host
 			// calls it.
 		case err != nil:
@@ -144,8 +157,18 @@ func (f *FS) read(at string) (g Group, limited bool, err error) {
 }
 
 func (g *Group) version2(dir string) (limited bool, err error) {
-	if g.Limit, limited, err = number(dir, "memory.max"); err != nil || !limited {
+	if g.Limit, limited, err = number(dir, "memory.max"); err != nil {
 		return false, err
+	}
+	high, throttled, err := number(dir, "memory.high")
+	if err := missingIsFine(err); err != nil {
+		return false, err
+	}
+	if throttled && (!limited || high < g.Limit) {
+		g.Limit, g.High, limited = high, true, true
+	}
+	if !limited {
+		return false, nil
 	}
 	if g.Used, _, err = number(dir, "memory.current"); err != nil {
 		return false, err

@@ -80,8 +80,37 @@ func TestLimitAbove(t *testing.T) {
 	}
 }
 
+// memory.high bounds where it is lower than memory.max, or alone.
+func TestHigh(t *testing.T) {
+	tests := []struct {
+		max, high string
+		limit     uint64
+		isHigh    bool
+	}{
+		{"1073741824\n", "max\n", 1 << 30, false},
+		{"1073741824\n", "900000000\n", 900000000, true},
+		{"1073741824\n", "2000000000\n", 1 << 30, false},
+		{"max\n", "900000000\n", 900000000, true},
+		{"0\n", "max\n", 0, false},
+	}
+	for _, tt := range tests {
+		files := version2()
+		files["system.slice/supervisor.service/memory.max"] = tt.max
+		files["system.slice/supervisor.service/memory.high"] = tt.high
+		root := lay(t, files)
+		groups, err := Open(filepath.Join(root, "proc"), root).Of(7)
+		if err != nil || len(groups) != 1 || groups[0].Limit != tt.limit || groups[0].High != tt.isHigh {
+			t.Errorf("max %q, high %q: %+v, %v; want limit %d, high %t", tt.max, tt.high, groups, err, tt.limit, tt.isHigh)
+			continue
+		}
+		if share := groups[0].Share(); !(share > 0.6) {
+			t.Errorf("max %q, high %q: Share() = %v; want more than 0.6", tt.max, tt.high, share)
+		}
+	}
+}
+
 func TestGarbage(t *testing.T) {
-	for name, text := range map[string]string{"memory.max": "many\n", "memory.current": "-1\n", "memory.swap.current": "x"} {
+	for name, text := range map[string]string{"memory.max": "many\n", "memory.high": "few\n", "memory.current": "-1\n", "memory.swap.current": "x"} {
 		files := version2()
 		files["system.slice/supervisor.service/"+name] = text
 		root := lay(t, files)

@@ -325,8 +325,10 @@ func (r *Report) wants(name string) bool {
 }
 
 // Recall decodes what the previous look remembered into the pointer and says
-// when that was. Without a previous look, or where it cannot be read, ok is
-// false: the check judges what it can and says so.
+// when that was: in the past, and at most MaxMemoryAge ago. Without a previous
+// look, where it cannot be read, or where a clock that jumped makes nonsense
+// of its time, ok is false: the check judges what it can and says so. Two
+// looks may be moments apart, so at may equal Now.
 func (r *Report) Recall(into any) (at time.Time, ok bool) {
 	if r.memory == nil {
 		return time.Time{}, false
@@ -337,6 +339,10 @@ func (r *Report) Recall(into any) (at time.Time, ok bool) {
 		return time.Time{}, false
 	}
 	if len(data) == 0 {
+		return time.Time{}, false
+	}
+	if at, err = previous(at, r.Now()); err != nil {
+		r.Note("previous look not used, starting anew: %v", err)
 		return time.Time{}, false
 	}
 	if err := json.Unmarshal(data, into); err != nil {

@@ -83,12 +83,22 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
+// FuzzParse: what is accepted covers something within a week.
 func FuzzParse(f *testing.F) {
-	f.Add("Sun 03:00-04:00", int64(0))
-	f.Add("Mon-Fri,Sun 22:00-02:00 UTC", int64(1<<31))
-	f.Fuzz(func(t *testing.T, text string, at int64) {
-		if w, err := Parse([]string{text}, time.UTC); err == nil {
-			w.Covers(time.Unix(at, 0))
+	for _, text := range []string{"Sun 03:00-04:30", "Mon-Fri,Sun 22:00-02:00 Europe/Berlin", "03:00-03:01", "Sat 00:00-24:00", "x", "Sun- 1:-"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		windows, err := Parse([]string{text}, time.UTC)
+		if err != nil || len(windows) == 0 {
+			return
 		}
+		start := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC) // no clock changes in that week
+		for minute := range 7 * minutesOfDay {
+			if windows.Covers(start.Add(time.Duration(minute) * time.Minute)) {
+				return
+			}
+		}
+		t.Errorf("%q is accepted and covers no minute of a week", text)
 	})
 }

@@ -210,6 +210,13 @@ func TestStories(t *testing.T) {
 			{ready: 0, left: 22, mean: 0.1, age: time.Second, idle: true, state: ok}}},
 		{"a first message that takes long", management, "deferred_work", nil,
 			repeat(9, seen{held: 2, mean: -1, state: ok}, func(i int, s *seen) { s.age = time.Duration(i) * time.Minute })},
+		{"a slow worker on one message for 4 minutes, with a backlog", management, "deferred_work", nil, []seen{
+			{ready: 12, held: 1, mean: 2, age: 4 * time.Minute, state: ok}, {ready: 12, held: 1, mean: 2, age: 5 * time.Minute, state: ok}}},
+		{"a worker that fails with every message", management, "user_activity", nil, []seen{
+			{ready: 20, left: 100, mean: -1, age: time.Second, state: ok}, {ready: 25, left: 200, mean: -1, age: time.Second, state: ok},
+			{ready: 22, left: 300, mean: -1, age: time.Second, state: critical, find: "crash_loop"}}},
+		{"a queue without statistics of its own is judged by its depth", management, "notify_tornado_port_9801", nil, []seen{
+			{ready: 11, state: warning, line: "notify_tornado_port_9801: messages 11 (above 10)"}}},
 		{"stale at the first look, with a backlog", management, "user_activity", nil, []seen{
 			{ready: 30, mean: 0.01, age: 10 * time.Minute, state: critical, line: "user_activity: nothing done for 10 min (above 5 min)"},
 			{ready: 30, mean: 0.01, age: 11 * time.Minute, state: critical, line: "user_activity: nothing done for 11 min"}}},

@@ -23,8 +23,28 @@ func (l *limited) has(pid int) bool { return slices.Contains(l.pids, pid) }
 // maxGroups bounds how many groups are told of.
 const maxGroups = 50
 
+// controlled is the control groups that limit the workers, and why they may be
+// incomplete.
+type controlled struct {
+	groups []limited
+	err    error
+}
+
 // controlGroups finds the groups with a memory limit that the workers are in.
-func controlGroups(f *cgroup.FS, list []worker, fail func(error)) []limited {
+// What may not be read is left out; what cannot be understood is a fault.
+func controlGroups(r *check.Report, f *cgroup.FS, list []worker) controlled {
+	var errs []error
+	failed := ""
+	fail := func(err error) {
+		switch {
+		case err.Error() == failed: // the same file for the next worker
+		case errors.Is(err, fs.ErrPermission):
+			r.Note("control groups are not known: %v", err)
+		default:
+			errs = append(errs, err)
+		}
+		failed = err.Error()
+	}
 	var found []limited
 	for _, w := range list {
 		groups, err := f.Of(w.main.PID)
@@ -42,7 +62,7 @@ func controlGroups(f *cgroup.FS, list []worker, fail func(error)) []limited {
 			found[i].pids = append(found[i].pids, w.main.PID)
 		}
 	}
-	return found
+	return controlled{found, errors.Join(errs...)}
 }
 
 // judgeGroups reports the groups, and the kills in them since earlier looks.
@@ -53,7 +73,11 @@ func (c *workerMemory) judgeGroups(r *check.Report, groups []limited, before map
 	}
 	for _, g := range groups {
 		r.Observe(cgroupShare, g.Share(), g.Path)
-		r.Detail(fmt.Sprintf("%s of %s", check.FormatBytes(float64(g.Used)), check.FormatBytes(float64(g.Limit))), g.Path)
+		detail := fmt.Sprintf("%s of %s", check.FormatBytes(float64(g.Used)), check.FormatBytes(float64(g.Limit)))
+		if g.High {
+			detail += " (memory.high: beyond it the kernel slows the workers down)"
+		}
+		r.Detail(detail, g.Path)
 		r.Observe(cgroupSwap, float64(g.Swap), g.Path)
 		if g.ThrottledKnown {
 			r.Observe(cgroupThrottled, float64(g.Throttled), g.Path)
@@ -65,9 +89,15 @@ func (c *workerMemory) judgeGroups(r *check.Report, groups []limited, before map
 		log, recent, known := before[g.Path].advance(r.Now(), boot, g.OOMKills, c.oomWindow)
 		next[g.Path] = log
 		if known && recent.count > 0 {
-			r.Find(cgroupOOM, fmt.Sprintf("%s: the kernel has killed %s in the last %s because of its limit of %s", g.Path,
-				processes(recent.count), check.FormatDuration(max(r.Now().Sub(recent.since), time.Second).Round(time.Second)),
-				check.FormatBytes(float64(g.Limit))), g.Path)
+			r.Find(cgroupOOM, fmt.Sprintf("%s: the kernel has killed %s in the last %s because of its memory limit", g.Path,
+				processes(recent.count), check.FormatDuration(max(r.Now().Sub(recent.since), time.Second).Round(time.Second))), g.Path)
+		}
+	}
+	// Without workers in it a group is not found; what is known of it must not
+	// be lost, because what killed them may be what is to be told.
+	for path, log := range before {
+		if _, here := next[path]; !here && log != nil && len(next) < maxGroups && r.Now().Sub(log.Last) <= keepGone {
+			next[path] = log
 		}
 	}
 	return next

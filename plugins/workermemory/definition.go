@@ -22,8 +22,8 @@ var Definition = &check.Definition{
 		"check_worker_memory --expect 15 -w 600MB -c 800MB,machine_share=90%",
 		"check_worker_memory -c 'rss{worker=embed_links}=1200MB'",
 		"check_worker_memory --pattern '^(odoo|flectra): Worker' --expect 4: -c 1600MiB",
-		"check_worker_memory --group 'http=^odoo: WorkerHTTP' --group 'cron=^odoo: WorkerCron' -c 'rss{worker=http*}=1600MiB,group_rss{group=cron}=2GiB'",
-		"check_worker_memory --quiet-window 'Sun 03:00-03:30'",
+		"check_worker_memory --group 'http=^odoo: WorkerHTTP' --group 'cron=^odoo: WorkerCron' -c 'rss{worker=http/*}=1600MiB,group_rss{group=cron}=2GiB'",
+		"check_worker_memory --quiet-window 'Sun 06:00-06:10'",
 		"check_worker_memory --pattern . --user www-data --label-regex 'pool (\\w+)'",
 	},
 	Peer:     "proc",
@@ -35,7 +35,7 @@ var Definition = &check.Definition{
 		"For PSS the workers' own user or root; without, PSS is left out.",
 	},
 	Metrics: []*check.Metric{
-		rss, timeToLimit, growth, pss, workers, recentRestarts, totalRSS, totalPSS, totalSwap, machineShare,
+		rss, timeToLimit, growth, pss, swap, workers, recentRestarts, totalRSS, totalPSS, totalSwap, machineShare,
 		groupWorkers, groupRSS, groupSwap, cgroupShare, cgroupSwap, cgroupOOMKills, cgroupThrottled, oomKills, recentOOMKills,
 	},
 	Findings: []*check.Finding{noWorkers, cgroupOOM, oomKill},
@@ -88,7 +88,7 @@ var (
 	cgroupShare = &check.Metric{
 		Family: "worker_memory", Key: "cgroup_share", Title: "share of the control group's limit", Unit: check.Ratio, Labels: []string{"cgroup"},
 		Warning: "85%", Critical: "95%",
-		Help: "Memory of a control group that workers are in, without file cache that can be given back, as a share of its limit (memory.max).",
+		Help: "Memory of a control group that workers are in, without file cache that can be given back, as a share of its limit (memory.max, or memory.high where it is lower).",
 	}
 	cgroupSwap = &check.Metric{
 		Family: "worker_memory", Key: "cgroup_swap", Title: "swapped memory of the control group", Unit: check.Bytes, Labels: []string{"cgroup"},
@@ -105,6 +105,10 @@ var (
 	pss = &check.Metric{
 		Family: "worker_memory", Key: "pss", Title: "proportional memory", Unit: check.Bytes, Labels: []string{"worker"},
 		Help: "Proportional set size of the worker: its own pages and its part of shared ones.",
+	}
+	swap = &check.Metric{
+		Family: "worker_memory", Key: "swap", Title: "swapped memory", Unit: check.Bytes, Labels: []string{"worker"},
+		Help: "Memory of the worker that is swapped out (VmSwap).",
 	}
 	workers = &check.Metric{
 		Family: "worker_memory", Key: "workers", Title: "running workers",
@@ -160,10 +164,10 @@ func newCheck(fs *pflag.FlagSet) check.Check {
 	fs.StringVar(&c.expect, "expect", "", "`number` of workers that must run, 15, or a range, 4: or 10:20; fewer is critical, more a warning")
 	fs.StringVar(&c.labelRegex, "label-regex", "", "with --pattern: regular expression whose first group names the worker in its command line (default the process's title or program)")
 	fs.DurationVar(&c.oomWindow, "oom-window", time.Hour, "report an OOM kill for this long after the look that saw it")
-	fs.StringArrayVar(&c.givenGroups, "group", nil, "NAME=REGEX instead of --pattern: workers of several kinds, each with its own name for limits: a process belongs to the first group that matches its command line. Repeat for several")
+	fs.StringArrayVar(&c.givenGroups, "group", nil, "NAME=REGEX instead of --pattern: workers of several kinds, each with limits of its own: a process belongs to the first group that matches its command line. Repeat for several")
 	fs.StringArrayVar(&c.groupExpect, "group-expect", nil, "NAME=NUMBER, as --expect, for a --group. Repeat for several")
 	fs.DurationVar(&c.restartWindow, "restart-window", 30*time.Minute, "count restarts over this long")
-	fs.StringArrayVar(&c.quietWindow, "quiet-window", nil, "when workers are restarted as planned, '[DAYS] HH:MM-HH:MM [ZONE]': 'Sun 03:00-03:30'; restarts that are seen then do not count. Repeat for several")
+	fs.StringArrayVar(&c.quietWindow, "quiet-window", nil, "when workers are restarted as planned, '[DAYS] HH:MM-HH:MM [ZONE]': 'Sun 06:00-06:10'; processes that start then are no restarts, and workers may be missing for 2 minutes. Repeat for several")
 	fs.StringVar(&c.cgroupRoot, "cgroup", cgroup.DefaultRoot, "`path` where control groups are mounted, /host/sys/fs/cgroup in a container")
 	fs.BoolVar(&c.noPSS, "no-pss", false, "do not read PSS even where it is permitted: the kernel walks each process for it")
 	fs.StringVar(&c.root, "proc", "/proc", "`path` of the proc file system, /host/proc in a container")

@@ -18,6 +18,9 @@ type group struct {
 	noneIsFine bool
 }
 
+// prefix begins the names of the group's workers.
+func (g group) prefix() string { return g.name + "/" }
+
 // parseGroups reads --group NAME=REGEX and --group-expect NAME=RANGE.
 func parseGroups(given, expects []string) (groups []group, limits []check.Limit, err error) {
 	for _, text := range given {
@@ -28,7 +31,7 @@ func parseGroups(given, expects []string) (groups []group, limits []check.Limit,
 		if name = strings.TrimSpace(name); !ok || name == "" || pattern == "" {
 			return nil, nil, fmt.Errorf("--group %q: write NAME=REGEX, such as 'http=^odoo: WorkerHTTP'", text)
 		}
-		if strings.ContainsAny(name, "#*?{},=") || check.CleanMax(name, maxLabel) != name {
+		if strings.ContainsAny(name, "#*?{},=/") || check.CleanMax(name, maxLabel) != name {
 			return nil, nil, fmt.Errorf("--group %q: a name is up to %d letters, digits, dots, dashes and underscores", text, maxLabel)
 		}
 		if slices.ContainsFunc(groups, func(g group) bool { return g.name == name }) {
@@ -73,20 +76,27 @@ func (c *workerMemory) groupOf(command procs.CommandLine) (group, bool) {
 	return group{}, false
 }
 
-// judgeWorkerGroups reports each group's number and memory.
-func (c *workerMemory) judgeWorkerGroups(r *check.Report, list []worker, hidden bool) {
+// judgeWorkerGroups reports each group's memory and, unless workers are being
+// restarted as planned, their number.
+func (c *workerMemory) judgeWorkerGroups(r *check.Report, list []worker, gone []lost, hidden, planned bool) {
+	r.Absent(groupWorkers)
 	for _, g := range c.groups {
 		var own []worker
 		for _, w := range list {
-			if base(w.label) == g.name {
+			if strings.HasPrefix(w.label, g.prefix()) {
 				own = append(own, w)
 			}
 		}
-		if len(own) == 0 && !g.noneIsFine && !hidden {
+		if missed := slices.DeleteFunc(slices.Clone(gone), func(l lost) bool { return !strings.HasPrefix(l.label, g.prefix()) }); len(missed) > 0 {
+			r.Detail(goneText(missed), g.name)
+		}
+		if len(own) == 0 && !g.noneIsFine && !hidden && !planned {
 			r.Find(noWorkers, fmt.Sprintf("no worker of group %s runs: looked for a process that matches %q", g.name, g.matches))
 		}
 		sum := total(own)
-		r.Observe(groupWorkers, float64(len(own)), g.name)
+		if !planned {
+			r.Observe(groupWorkers, float64(len(own)), g.name)
+		}
 		r.Observe(groupRSS, float64(sum.rss), g.name)
 		r.Observe(groupSwap, float64(sum.swap), g.name)
 	}

@@ -15,8 +15,7 @@ type kept struct {
 	Sizes   sizes                `json:"sizes,omitempty"`   // by identity
 	Groups  map[string]*killLog  `json:"groups,omitempty"`  // by control group
 	OOM     *killLog             `json:"oom,omitempty"`
-
-	groups []limited // of this look
+	Pause   *pause               `json:"pause,omitempty"`
 }
 
 // killLog is the kernel's count of OOM kills over time: the first mark is
@@ -88,7 +87,8 @@ func killText(k recentKills, now time.Time, list []worker) string {
 			young = append(young, w.label)
 		}
 	}
-	if len(young) > 0 {
+	// A deployment starts them all: then nobody can tell who was killed.
+	if n := len(young); n > 0 && n <= maxSuspects && (n < len(list) || n == 1) {
 		text += ", started since then: " + names(young)
 	}
 	return text
@@ -100,6 +100,10 @@ func processes(n uint64) string {
 	}
 	return fmt.Sprintf("%d processes", n)
 }
+
+// maxSuspects is how many workers that have started since a kill may be its
+// victims.
+const maxSuspects = 3
 
 // maxNames bounds a list of workers in a text.
 const maxNames = 5

@@ -98,12 +98,13 @@ func compile(option, text string) (*regexp.Regexp, error) {
 func (c *workerMemory) zulips() bool { return c.matches == nil && len(c.groups) == 0 }
 
 // restartLimits are those of Zulip's workers, which run until they are
-// stopped: one that restarts alone was killed or has crashed, one that does so
-// again and again serves nobody. Other products' workers are replaced after
+// stopped. Once may be somebody's supervisorctl restart; one that restarts
+// alone twice in half an hour has crashed, one that does so again and again
+// serves nobody. Other products' workers are replaced after
 // so many requests, or grow beyond a limit of their own.
 func restartLimits() []check.Limit {
 	return []check.Limit{
-		{Metric: recentRestarts, Severity: check.Warning, Range: check.Range{End: 0}},
+		{Metric: recentRestarts, Severity: check.Warning, Range: check.Range{End: 1}},
 		{Metric: recentRestarts, Severity: check.Critical, Range: check.Range{End: loop - 1}},
 	}
 }
@@ -128,14 +129,26 @@ func (c *workerMemory) wanted(command procs.CommandLine) bool {
 
 // name is the label of a wanted process.
 func (c *workerMemory) name(command procs.CommandLine) string {
+	group := ""
 	if g, ok := c.groupOf(command); ok {
-		return g.name
+		group = g.prefix()
 	}
 	if c.matches == nil {
-		label, _ := zulipWorker(command.Args())
-		return check.CleanMax(label, maxLabel)
+		if label, ok := zulipWorker(command.Args()); ok {
+			return group + check.CleanMax(label, maxLabel)
+		}
 	}
-	return patternLabel(command, c.label)
+	return group + patternLabel(command, c.label)
+}
+
+// joined reports that a process and its children of the same name are one
+// worker: those of Zulip, whose reloader watches over the one that works.
+func (c *workerMemory) joined(command procs.CommandLine) bool {
+	if c.matches != nil {
+		return false
+	}
+	_, ok := zulipWorker(command.Args())
+	return ok
 }
 
 // what says in words which processes are looked for.

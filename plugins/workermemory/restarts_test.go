@@ -110,6 +110,51 @@ func TestRestartWithAGap(t *testing.T) {
 	p.want("later", got, map[string]int{"a": 1, "b": 1})
 }
 
+// One of several processes of a name is missing at a look before its successor
+// is there; one more than before is no restart.
+func TestRestartOfOneOfSeveral(t *testing.T) {
+	p := newPlay(t)
+	p.look(map[string]int{"a": 1, "b": 1, "b#2": 2})
+	p.look(map[string]int{"a": 1, "b": 1})
+	p.look(map[string]int{"a": 1, "b": 1, "b#2": 63})
+	var got map[string]int
+	for range 5 {
+		got = p.look(map[string]int{"a": 1, "b": 1, "b#2": 63, "b#3": 64})
+	}
+	p.want("later", got, map[string]int{"b": 1})
+}
+
+// Looks far apart see a young process each time.
+func TestCrashLoopBetweenFarLooks(t *testing.T) {
+	p := newPlay(t)
+	var got map[string]int
+	for range 4 {
+		got = p.look(map[string]int{"multi_threaded": p.minute})
+		p.minute += 39
+	}
+	p.want("each 40 minutes", got, map[string]int{"multi_threaded": 3})
+	p.minute -= 39
+	p.want("when it is steady", p.look(map[string]int{"multi_threaded": p.minute}), map[string]int{"multi_threaded": 4})
+	p.want("when it has been for a look", p.look(map[string]int{"multi_threaded": p.minute - 1}), map[string]int{})
+}
+
+// What counts is when the new process started, not when a look saw it.
+func TestQuietWindowEndsBeforeTheLook(t *testing.T) {
+	p := newPlay(t)
+	var err error
+	if p.silent, err = quiet.Parse([]string{"Sun 03:00-03:10 UTC"}, time.UTC); err != nil {
+		t.Fatal(err)
+	}
+	p.minute = 65
+	p.look(map[string]int{"a": 1, "b": 1})
+	p.minute = 74 // 03:15 at the next look, started 03:09
+	var got map[string]int
+	for range 6 {
+		got = p.look(map[string]int{"a": 69, "b": 1})
+	}
+	p.want("started in the window", got, map[string]int{})
+}
+
 func TestQuietWindow(t *testing.T) {
 	p := newPlay(t)
 	var err error
@@ -143,5 +188,21 @@ func TestRestartsAndBoot(t *testing.T) {
 	p.start = p.start.Add(-time.Hour)
 	for range 8 {
 		p.want("after the clock was set back", p.look(map[string]int{"a": 69, "b": 60}), map[string]int{})
+	}
+}
+
+// One restart of one of Zulip's workers may be somebody's, two are not, three
+// are a crash loop.
+func TestRestartLimits(t *testing.T) {
+	for count, want := range map[float64]check.State{0: check.OK, 1: check.OK, 2: check.Warning, 3: check.Critical, 30: check.Critical} {
+		got := check.OK
+		for _, l := range restartLimits() {
+			if l.Metric == recentRestarts && l.Range.Violates(count) {
+				got = check.Worst(got, l.Severity)
+			}
+		}
+		if got != want {
+			t.Errorf("%v restarts: %s; want %s", count, got, want)
+		}
 	}
 }
