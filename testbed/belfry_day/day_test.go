@@ -2,6 +2,7 @@ package main
 
 import (
 	"maps"
+	"os"
 	"regexp"
 	"runtime"
 	"slices"
@@ -28,6 +29,47 @@ func TestScript(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestPageIsOfThisScript: the page's situations, what is done in them and what
+// is wanted are the script's; the first lines are of the run that wrote it.
+func TestPageIsOfThisScript(t *testing.T) {
+	text, err := os.ReadFile("../../docs/situations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), strings.TrimSpace(prose)) {
+		t.Errorf("docs/situations.md does not hold the text of page.md; run make day WRITE=docs/situations.md")
+	}
+	var got, want []string
+	_, rows, _ := strings.Cut(string(text), tableHead)
+	for line := range strings.Lines(rows) {
+		cells := strings.Split(line, " | ")
+		if len(cells) > 3 && strings.HasPrefix(cells[2], "**") {
+			t.Errorf("docs/situations.md holds a defect: %s", line)
+		} else if len(cells) > 3 {
+			got = append(got, strings.TrimPrefix(strings.Join(cells[:3], " | "), "| "))
+		}
+	}
+	for _, s := range script() {
+		first := s.name + " | " + s.described()
+		for _, target := range s.mentioned() {
+			want = append(want, first+" | "+s.expected(target))
+			first = " | "
+		}
+	}
+	for i := range max(len(got), len(want)) {
+		if i >= len(got) || i >= len(want) || got[i] != want[i] {
+			t.Fatalf("docs/situations.md, row %d: got %q; want %q: run make day WRITE=docs/situations.md", i+1, at(got, i), at(want, i))
+		}
+	}
+}
+
+func at(list []string, i int) string {
+	if i < len(list) {
+		return list[i]
+	}
+	return ""
 }
 
 // fine is a look at which everything is OK.
@@ -129,14 +171,14 @@ func TestExporterAway(t *testing.T) {
 func TestBrokenStaysBroken(t *testing.T) {
 	d := &day{}
 	for _, do := range []func(*day){func(*day) {}, func(*day) { runtime.Goexit() }, func(*day) {}} {
-		for finished := d.act(do); !finished(); {
+		for finished := d.act(do, 0); !finished(); {
 			time.Sleep(time.Millisecond)
 		}
 	}
 	if !d.broken.Load() {
 		t.Error("a situation that could not be brought about counts as played; want the day broken")
 	}
-	if d := (&day{}); !d.act(nil)() || d.broken.Load() {
+	if d := (&day{}); !d.act(nil, 0)() || d.broken.Load() {
 		t.Error("nothing to do is not done, or breaks the day; want it done")
 	}
 }

@@ -25,7 +25,7 @@ func (d *day) play(ctx context.Context, s *situation) (o outcome) {
 	if !d.until(ctx, &o, before, s.recovery, func(l look) bool { return allOK(s, l) }) {
 		return o
 	}
-	finished := d.act(s.do)
+	finished := d.act(s.do, s.lag)
 	d.ticking = s.tick
 	d.until(ctx, &o, entering, s.settle, func(l look) bool { return finished() && s.isSettled(l) })
 	if d.broken.Load() {
@@ -33,14 +33,15 @@ func (d *day) play(ctx context.Context, s *situation) (o outcome) {
 	}
 	d.hold(ctx, &o, settled, s.hold)
 	d.ticking = nil
-	finished = d.act(s.undo)
+	finished = d.act(s.undo, s.lag)
 	d.until(ctx, &o, leaving, s.recovery, func(l look) bool { return finished() && allOK(s, l) })
 	d.ending(ctx, finished)
 	return o
 }
 
-// act does something beside the looks, so that they see every moment of it.
-func (d *day) act(do func(*day)) (finished func() bool) {
+// act does something beside the looks, so that they see every moment of it. It
+// is finished when the lag is over, too.
+func (d *day) act(do func(*day), lag time.Duration) (finished func() bool) {
 	if do == nil {
 		return func() bool { return true }
 	}
@@ -55,6 +56,7 @@ func (d *day) act(do func(*day)) (finished func() bool) {
 		}()
 		do(d)
 		done = true
+		time.Sleep(lag)
 	}()
 	return func() bool {
 		select {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/belfry-monitoring/belfry/common/check"
@@ -96,6 +97,10 @@ type situation struct {
 	hold     time.Duration // default 8 s, two intervals of the exporter
 	settle   time.Duration // longest time from do until it has settled, default 40 s
 	recovery time.Duration // longest time from undo until all is OK, default 60 s
+	// lag is how long after do and undo what is said may still be of the time
+	// before; default 10 s where consumers are in passing, because the broker's
+	// statistics are up to 8 s old, else none.
+	lag time.Duration
 	// down: the exporter is not there while the situation lasts.
 	down bool
 	// fast: belongs to the slice that -fast runs.
@@ -108,6 +113,9 @@ func (s *situation) withDefaults() {
 	}
 	if s.settle == 0 {
 		s.settle = 40 * time.Second
+	}
+	if s.lag == 0 && slices.ContainsFunc(s.passing, func(w want) bool { return w.target == consumers }) {
+		s.lag = 10 * time.Second
 	}
 	if s.recovery == 0 {
 		s.recovery = 60 * time.Second

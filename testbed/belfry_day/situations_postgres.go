@@ -16,7 +16,7 @@ import (
 // reconnecting is what may be said until a standby has come back.
 func reconnecting() []want {
 	return []want{
-		critical(replication, `refused|starting up|shutting down|receives nothing|standbys 0|slot|connection reset|end of file|EOF`),
+		critical(replication, `refused|starting up|shutting down|receives nothing|standbys 0|slot|connection reset|closed early|end of file|EOF`),
 		warning(replication, `has received nothing yet|does not stream yet|has not said yet|connected`),
 	}
 }
