@@ -1,7 +1,8 @@
 # make            build every plugin and the exporter into bin/
 # make test       install what the tests need, run all of them
 # make demo       show the product alive until Ctrl-C
-# make bench      measure against the peers a user would pick
+# make day        go through a day of situations, as root: SITUATION=regexp, WRITE=file
+# make bench      measure against the peers a user would pick; PART=plugins or PART=scale: those alone
 # make generate   bring generated files up to date
 # make lint       gofmt, go vet, staticcheck
 # make new NAME=x lay out the folder of a new check
@@ -10,7 +11,7 @@ GO      ?= go
 PREFIX  ?= /usr/local
 FLAGS   := -trimpath -ldflags "-s -w"
 
-.PHONY: all test demo bench generate lint new clean install
+.PHONY: all test demo day bench generate lint new clean install
 
 all:
 	@mkdir -p bin
@@ -27,9 +28,13 @@ demo: all
 	@testbed/install.sh
 	@$(GO) build -o bin/belfry_demo ./testbed/belfry_demo && bin/belfry_demo
 
+day: all
+	@testbed/install.sh
+	@$(GO) build -o bin/belfry_day ./testbed/belfry_day && bin/belfry_day -situation '$(SITUATION)' -write '$(WRITE)'
+
 bench: all
 	@testbed/install.sh bench
-	$(GO) run ./testbed/belfry_bench
+	$(GO) run ./testbed/belfry_bench -part $(or $(PART),all)
 
 generate:
 	$(GO) run ./generate/belfry_generate

@@ -56,7 +56,11 @@ func metrics(b *strings.Builder, d *check.Definition) {
 		if len(m.Labels) > 0 {
 			key += "{" + strings.Join(m.Labels, ",") + "}"
 		}
-		fmt.Fprintf(b, "| `%s` | %s | %s | %s | `%s` | %s |\n", key, m.JudgedUnit(), limit(m.Warning), limit(m.Critical), m.Name(), cell(m.Help))
+		series := "`" + m.Name() + "`"
+		if len(m.Buckets) > 0 {
+			series += ", as histogram `" + m.DistributionName() + "`"
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s | %s |\n", key, m.JudgedUnit(), limit(m.Warning), limit(m.Critical), series, cell(m.Help))
 	}
 }
 

@@ -1,16 +1,11 @@
 package exporter
 
 import (
-	"strings"
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/collectors/version"
 
-	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/common/exposition"
-	"github.com/belfry-monitoring/belfry/exporter/schedule"
 )
 
 func (e *Exporter) register() error {
@@ -18,7 +13,7 @@ func (e *Exporter) register() error {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		version.NewCollector("belfry_exporter"),
-		e.reloadGood, e.reloadGoodAt,
+		e.reloadGood, e.reloadGoodAt, e.delay,
 		&collector{exporter: e, descriptions: describe()},
 	}
 	for _, c := range all {
@@ -29,77 +24,57 @@ func (e *Exporter) register() error {
 	return nil
 }
 
-// collector serves the newest results. It is unchecked (it describes
-// nothing), because which series there are depends on what is looked at.
+// collector serves the exporter's own numbers. It is unchecked (it describes
+// nothing), because which there are depends on the options.
 type collector struct {
 	exporter *Exporter
 	descriptions
 }
 
 type descriptions struct {
-	interval, runs, abandoned               *prometheus.Desc // of each check
-	jobs, places, running, waiting, hanging *prometheus.Desc // of the exporter
+	jobs, places, running, waiting, hanging *prometheus.Desc
+	unsaved, writes, writeErrors            *prometheus.Desc
 }
 
 func describe() descriptions {
-	desc := prometheus.NewDesc
-	perCheck := func(more ...string) []string { return append([]string{"check", "target"}, more...) }
+	desc := func(name, help string) *prometheus.Desc { return prometheus.NewDesc(name, help, nil, nil) }
 	return descriptions{
-		interval:  desc("belfry_check_interval_seconds", "Configured time between two looks. A check without belfry_check_state has not looked yet.", perCheck(), nil),
-		runs:      desc("belfry_check_runs_total", "Finished looks by their verdict.", perCheck("state"), nil),
-		abandoned: desc("belfry_check_abandoned_runs_total", "Looks that ignored their deadline and were left behind.", perCheck(), nil),
-		jobs:      desc("belfry_exporter_checks", "Configured checks.", nil, nil),
-		places:    desc("belfry_exporter_concurrency_limit", "How many looks may run at the same time.", nil, nil),
-		running:   desc("belfry_exporter_running_looks", "Looks that run now.", nil, nil),
-		waiting:   desc("belfry_exporter_waiting_looks", "Looks that are due and wait because too many others run.", nil, nil),
-		hanging:   desc("belfry_exporter_hanging_looks", "Looks that were abandoned at their deadline and have not returned yet.", nil, nil),
+		jobs:    desc("belfry_exporter_checks", "Configured checks."),
+		places:  desc("belfry_exporter_concurrency_limit", "How many looks may run at the same time."),
+		running: desc("belfry_exporter_running_looks", "Looks that run now."),
+		waiting: desc("belfry_exporter_waiting_looks", "Looks that are due and wait because too many others run."),
+		hanging: desc("belfry_exporter_hanging_looks", "Looks that were abandoned at their deadline and have not returned yet."),
+
+		unsaved:     desc("belfry_exporter_state_unsaved", "Checks whose memory has changed since it was written to the state directory."),
+		writes:      desc("belfry_exporter_state_writes_total", "Memories of checks that were written to the state directory."),
+		writeErrors: desc("belfry_exporter_state_write_errors_total", "Memories of checks that could not be written to the state directory."),
 	}
 }
 
 // Describe makes the collector unchecked.
 func (*collector) Describe(chan<- *prometheus.Desc) {}
 
-// Collect reads the newest results; it never waits for a look.
+// Collect sends how the exporter is doing, and the distributions over many
+// looks; what the newest looks saw is put together by Exporter.Gather.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	e := c.exporter
-	send := func(desc *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
-		ch <- constMetric(desc, kind, value, labels...)
+	send := func(desc *prometheus.Desc, kind prometheus.ValueType, value float64) {
+		ch <- constMetric(desc, kind, value)
 	}
-	for _, snap := range e.scheduler.Snapshots(time.Now()) {
-		id := []string{snap.Definition.Name, snap.Target}
-		send(c.interval, prometheus.GaugeValue, snap.Interval.Seconds(), id...)
-		for _, state := range check.States() {
-			send(c.runs, prometheus.CounterValue, float64(snap.Runs[state]), append(id, strings.ToLower(state.String()))...)
-		}
-		send(c.abandoned, prometheus.CounterValue, float64(snap.Abandoned), id...)
-		for _, m := range e.resultSeries(snap) {
-			ch <- m
-		}
+	for _, d := range *c.exporter.distributions.Load() {
+		d.collect(ch)
 	}
-	stats := e.scheduler.Stats()
+	stats := c.exporter.scheduler.Stats()
 	send(c.jobs, prometheus.GaugeValue, float64(stats.Jobs))
 	send(c.places, prometheus.GaugeValue, float64(stats.Places))
 	send(c.running, prometheus.GaugeValue, float64(stats.Running))
 	send(c.waiting, prometheus.GaugeValue, float64(stats.Waiting))
 	send(c.hanging, prometheus.GaugeValue, float64(stats.Hanging))
-}
-
-// resultSeries returns what was made when the look finished, or little where
-// there is no look that still counts.
-func (e *Exporter) resultSeries(snap schedule.Snapshot) []prometheus.Metric {
-	switch made, ok := snap.Derived.([]prometheus.Metric); {
-	case snap.Result == nil:
-		return nil
-	case snap.Stale:
-		return metrics(stale(exposition.Of(snap.Result, snap.Definition.Name, snap.Target), !snap.Result.Started.IsZero()))
-	case ok:
-		return made
+	if keeper := c.exporter.options.Memories; keeper != nil {
+		stats := keeper.Stats()
+		send(c.unsaved, prometheus.GaugeValue, float64(stats.Unsaved))
+		send(c.writes, prometheus.CounterValue, float64(stats.Writes))
+		send(c.writeErrors, prometheus.CounterValue, float64(stats.Errors))
 	}
-	return e.series(snap.Result)
-}
-
-func (e *Exporter) series(r *check.Result) []prometheus.Metric {
-	return metrics(exposition.Of(r, r.Definition.Name, r.Target))
 }
 
 // stale keeps of the samples of a result that no look has returned what is
@@ -117,33 +92,6 @@ func stale(samples []exposition.Sample, looked bool) []exposition.Sample {
 		}
 	}
 	return kept
-}
-
-// metrics turns samples into metrics. Of equal label sets, which two foreign
-// names can become when they are cleaned, it keeps the first: Prometheus
-// would refuse the whole scrape.
-func metrics(samples []exposition.Sample) []prometheus.Metric {
-	descs := make(map[*exposition.Family]*prometheus.Desc)
-	seen := make(map[string]bool, len(samples))
-	made := make([]prometheus.Metric, 0, len(samples))
-	for _, s := range samples {
-		id := s.Family.Name + "\xff" + strings.Join(s.Values, "\xff")
-		if seen[id] {
-			continue
-		}
-		seen[id] = true
-		desc := descs[s.Family]
-		if desc == nil {
-			desc = prometheus.NewDesc(s.Family.Name, s.Family.Help, s.Family.Labels, nil)
-			descs[s.Family] = desc
-		}
-		kind := prometheus.GaugeValue
-		if s.Family.Type == exposition.Counter {
-			kind = prometheus.CounterValue
-		}
-		made = append(made, constMetric(desc, kind, s.Number, s.Values...))
-	}
-	return made
 }
 
 // constMetric is a metric or, where it cannot be one, an error that the

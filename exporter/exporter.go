@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/belfry-monitoring/belfry/common/check"
+	"github.com/belfry-monitoring/belfry/common/memory"
 	"github.com/belfry-monitoring/belfry/common/plugin"
 	"github.com/belfry-monitoring/belfry/exporter/config"
 	"github.com/belfry-monitoring/belfry/exporter/schedule"
@@ -26,6 +27,9 @@ type Options struct {
 	Catalog    []*check.Definition // the checks that a configuration may name
 	Logger     *slog.Logger
 	Seed       string // tells replicas with the same configuration apart
+
+	// Memories keeps what checks remember over a restart; nil: not at all.
+	Memories *memory.Keeper
 }
 
 // Exporter runs configured checks and serves their results.
@@ -33,18 +37,23 @@ type Exporter struct {
 	options   Options
 	log       *slog.Logger
 	scheduler *schedule.Scheduler
-	registry  *prometheus.Registry
+	registry  *prometheus.Registry // of what is the exporter's own
+	families  families
+	perCheck  perCheck
+
+	distributions atomic.Pointer[map[pair]*distributions] // never changed in place
 
 	reloading    sync.Mutex
 	reloadGood   prometheus.Gauge
 	reloadGoodAt prometheus.Gauge
+	delay        prometheus.Histogram
 	ready        atomic.Bool // once ready, always ready
 }
 
 // New makes an exporter without checks; Reload reads its configuration.
 func New(o Options) (*Exporter, error) {
 	e := &Exporter{
-		options: o, log: o.Logger, registry: prometheus.NewRegistry(),
+		options: o, log: o.Logger, registry: prometheus.NewRegistry(), perCheck: perCheckFamilies(),
 		reloadGood: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "belfry_exporter_config_last_reload_successful",
 			Help: "Whether the configuration was right when it was read last; if not, the one before is in use.",
@@ -53,8 +62,17 @@ func New(o Options) (*Exporter, error) {
 			Name: "belfry_exporter_config_last_reload_success_timestamp_seconds",
 			Help: "When the configuration in use was read.",
 		}),
+		delay: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "belfry_exporter_look_delay_seconds",
+			Help:    "How long after their moment looks have begun: more than a second means that the exporter does not keep up.",
+			Buckets: []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60},
+		}),
 	}
-	e.scheduler = schedule.New(schedule.Options{Seed: o.Seed, Finished: e.finished})
+	e.distributions.Store(&map[pair]*distributions{})
+	e.scheduler = schedule.New(schedule.Options{
+		Seed: o.Seed, Finished: e.finished,
+		Delayed: func(d time.Duration) { e.delay.Observe(d.Seconds()) },
+	})
 	if err := e.register(); err != nil {
 		return nil, fmt.Errorf("register the exporter's metrics: %w", err)
 	}
@@ -81,12 +99,18 @@ func (e *Exporter) Reload() error {
 
 func (e *Exporter) apply(c *config.Config) error {
 	plan := schedule.Plan{Places: c.Places, Spread: c.Spread}
+	kept := keptDistributions(*e.distributions.Load(), c.Checks)
 	for _, one := range c.Checks {
-		plan.Jobs = append(plan.Jobs, job(one))
+		j := job(one, kept[pair{one.Definition.Name, one.Target}])
+		if e.options.Memories != nil {
+			j.Memory = e.options.Memories.Memory(one.Definition.Name, j.MemoryKey[:memory.KeySize])
+		}
+		plan.Jobs = append(plan.Jobs, j)
 	}
 	if err := e.scheduler.Set(plan); err != nil {
 		return err
 	}
+	e.distributions.Store(&kept)
 	for _, one := range c.Checks {
 		if one.PrepareErr != nil {
 			e.log.Warn("a check is not ready to look", "check", one.Definition.Name, "target", one.Target, "line", one.Line, "err", one.PrepareErr)
@@ -99,11 +123,9 @@ func (e *Exporter) apply(c *config.Config) error {
 	return nil
 }
 
-// Stop ends all looks; it waits for them until ctx is over.
-func (e *Exporter) Stop(ctx context.Context) error { return e.scheduler.Stop(ctx) }
-
-// job makes a configured check something that can be scheduled.
-func job(c *config.Check) schedule.Job {
+// job makes a configured check something that can be scheduled. Its looks are
+// counted in the distributions.
+func job(c *config.Check, d *distributions) schedule.Job {
 	instance := c.New()
 	look := &check.Look{
 		Definition: c.Definition, Check: instance, Target: c.Target, Limits: c.Limits, Severities: c.Severities,
@@ -116,6 +138,9 @@ func job(c *config.Check) schedule.Job {
 			result := look.Run(ctx)
 			// The configuration's name stays also when Prepare finds another.
 			result.Target = c.Target
+			if ctx.Err() == nil { // else the job has been removed meanwhile, and its look says nothing
+				d.observe(result)
+			}
 			return result
 		},
 		Close: instance.Close, Identity: c.Identity(), MemoryKey: c.MemoryKey(),

@@ -1,16 +1,21 @@
 package exporter
 
 import (
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
 )
 
 const everything = `
@@ -79,11 +84,55 @@ func TestMetrics(t *testing.T) {
 			`belfry_exporter_config_last_reload_successful 1`,
 			`promhttp_metric_handler_errors_total{cause="gathering"} 0`,
 		)
-		if problems, err := testutil.GatherAndLint(e.registry); err != nil || len(problems) > 0 {
+		if problems, err := testutil.GatherAndLint(prometheus.GathererFunc(e.Gather)); err != nil || len(problems) > 0 {
 			t.Errorf("GatherAndLint = %v, %v; want no problem", problems, err)
 		}
 		promtool(t, text)
+		// What is made once, at the look, is not checked by a registry any
+		// more: it must stand the checks all the same.
+		if _, err := (prometheus.Gatherers{prometheus.GathererFunc(e.Gather)}).Gather(); err != nil {
+			t.Errorf("Gather() = %v; want series that a registry would take", err)
+		}
+		families, err := e.Gather()
+		if err != nil || !slices.IsSortedFunc(families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) }) {
+			t.Errorf("Gather() = %d families, %v; want them sorted by name", len(families), err)
+		}
+		if again, err := e.Gather(); err != nil || len(again) != len(families) || len(again[0].GetMetric()) != len(families[0].GetMetric()) {
+			t.Errorf("a second Gather() = %d families, %v; want %d", len(again), err, len(families))
+		}
 	})
+}
+
+// Scrapes share the series that were made at the looks: in whatever format and
+// however many at once, they only read them.
+func TestScrapesAtOnce(t *testing.T) {
+	w := newWorld(t)
+	e, _ := w.start(t, "spread: 0s\nchecks: [{check: fake, target: a, interval: 1s, timeout: 1s}, {check: fake, target: b, interval: 1s, timeout: 1s}]")
+	defer w.stop(t, e)
+	h := e.Handler()
+	for ready := false; !ready; ready, _, _ = e.Ready() {
+		time.Sleep(time.Millisecond)
+	}
+	var scrapes sync.WaitGroup
+	for _, accept := range []string{
+		"text/plain", "application/openmetrics-text; version=1.0.0",
+		"application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited",
+	} {
+		for range 4 {
+			scrapes.Go(func() {
+				for range 20 {
+					request := httptest.NewRequest("GET", "/metrics", nil)
+					request.Header.Set("Accept", accept)
+					recorder := httptest.NewRecorder()
+					h.ServeHTTP(recorder, request)
+					if body := recorder.Body.String(); recorder.Code != 200 || strings.Count(body, "belfry_fake_depth_limit") == 0 {
+						t.Errorf("GET /metrics as %s = %d, %d bytes without the limits", accept, recorder.Code, len(body))
+					}
+				}
+			})
+		}
+	}
+	scrapes.Wait()
 }
 
 // promtool must find nothing to say about the page.

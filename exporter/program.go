@@ -58,6 +58,8 @@ func Main(catalog []*check.Definition) int {
 type flags struct {
 	configFile  string
 	configCheck bool
+	stateDir    string
+	stateEvery  time.Duration
 	web         *web.FlagConfig
 	log         promslog.Config
 }
@@ -77,6 +79,8 @@ func (p *Program) parse() (f *flags, code int, ok bool) {
 	app.Version(version.Print("belfry_exporter"))
 	app.Flag("config.file", "YAML file that names the checks.").Default("/etc/belfry/exporter.yml").StringVar(&f.configFile)
 	app.Flag("config.check", "Read the configuration, say what is wrong with it, and exit: 0 when it is right and every check is ready to look.").BoolVar(&f.configCheck)
+	app.Flag("state-dir", "Keep what checks remember in this directory, so that a restart does not forget it; it must belong to the running user alone. Without one, nothing outlives the process.").StringVar(&f.stateDir)
+	app.Flag("state-interval", "How often what a check remembers is written at most; it is written at the end, too.").Default("5m").DurationVar(&f.stateEvery)
 	f.web = kingpinflag.AddFlags(app, defaultAddress)
 	promslogflag.AddFlags(app, &f.log)
 	_, err := app.Parse(p.Args)
@@ -100,9 +104,14 @@ func (p *Program) Run(ctx context.Context) int {
 	if f.configCheck {
 		return p.checkConfig(f, log)
 	}
+	memories, err := f.memories()
+	if err != nil {
+		log.Error(err.Error())
+		return 1
+	}
 	hostname, _ := os.Hostname() // without one, replicas may look at the same moments
 	e, err := New(Options{
-		ConfigFile: f.configFile, Catalog: p.Catalog, Logger: log,
+		ConfigFile: f.configFile, Catalog: p.Catalog, Logger: log, Memories: memories,
 		Seed: hostname + " " + strings.Join(*f.web.WebListenAddresses, " "),
 	})
 	if err == nil {
@@ -144,6 +153,9 @@ func (p *Program) checkConfig(f *flags, log *slog.Logger) int {
 // serve runs the HTTP server beside the checks until one of them ends.
 func (p *Program) serve(ctx context.Context, e *Exporter, f *flags, log *slog.Logger) int {
 	server := newServer(e.Handler(), log)
+	writing, stopWriting := context.WithCancel(ctx)
+	defer stopWriting()
+	go e.writeMemories(writing)
 	ended := make(chan error, 1)
 	go func() { ended <- web.ListenAndServe(server, f.web, log) }()
 	code := 0

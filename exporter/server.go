@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -19,7 +20,7 @@ const (
 
 // Handler serves everything that the exporter has to say.
 func (e *Exporter) Handler() http.Handler {
-	metrics := promhttp.HandlerFor(e.registry, promhttp.HandlerOpts{
+	metrics := promhttp.HandlerFor(prometheus.GathererFunc(e.Gather), promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelError),
 		// One series that cannot be written must not hide all others.
 		ErrorHandling: promhttp.ContinueOnError, Registry: e.registry,

@@ -32,7 +32,13 @@ func TestDefinitions(t *testing.T) {
 			names[name] = d.Name
 		}
 		for _, m := range d.Metrics {
-			for _, name := range []string{m.Name(), m.LimitName()} {
+			seriesNames := []string{m.Name(), m.LimitName()}
+			if len(m.Buckets) > 0 {
+				for _, suffix := range []string{"", "_bucket", "_sum", "_count"} {
+					seriesNames = append(seriesNames, m.DistributionName()+suffix)
+				}
+			}
+			for _, name := range seriesNames {
 				if other, taken := series[name]; taken && other != m {
 					t.Errorf("series %s is declared twice (check %s): share the metric or rename it", name, d.Name)
 				}

@@ -133,6 +133,12 @@ func (b *Bed) fail(format string, args ...any) {
 	b.t.Fatalf("testbed: "+format, args...)
 }
 
+// Fail ends the test, as a failure of one of the bed's servers does; it does not return.
+func (b *Bed) Fail(err error) {
+	b.t.Helper()
+	b.fail("%v", err)
+}
+
 // close ends every process of the bed, waits until they are dead, and removes the directory.
 func (b *Bed) close() error {
 	b.mu.Lock()

@@ -234,3 +234,30 @@ func TestParseStat(t *testing.T) {
 		}
 	}
 }
+
+func TestTmpfs(t *testing.T) {
+	if os.Getuid() != 0 {
+		return // nobody else can mount
+	}
+	dir := ""
+	t.Run("filled", func(t *testing.T) {
+		bed := New(t)
+		dir = bed.MkdirFor("nobody", "small", 0o750)
+		kept := bed.WriteFileFor("nobody", filepath.Join(dir, "kept"), "x", 0o600)
+		bed.Tmpfs(dir, 64)
+		if err := os.WriteFile(filepath.Join(dir, "ballast"), make([]byte, 1<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("writing 1 MiB to 64 KiB = %v; want %v", err, syscall.ENOSPC)
+		}
+		bed.Remount(dir, true)
+		if err := os.Remove(filepath.Join(dir, "ballast")); !errors.Is(err, syscall.EROFS) {
+			t.Errorf("removing from a read-only file system = %v; want %v", err, syscall.EROFS)
+		}
+		bed.Remount(dir, false)
+		if info, err := os.Stat(kept); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("the file that was there before: %v, %v; want it with its mode", info, err)
+		}
+	})
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s after the bed: %v; want it gone with its file system", dir, err)
+	}
+}

@@ -12,10 +12,11 @@ import (
 
 // ExporterOptions say what Bed.Exporter starts.
 type ExporterOptions struct {
-	Name    string // default "exporter"
-	Config  string // its YAML
-	Account string // system user it runs as when we are root; default "nobody"
-	Binary  string // default: built from this module
+	Name    string   // default "exporter"
+	Config  string   // its YAML
+	Account string   // system user it runs as when we are root; default "nobody"
+	Binary  string   // default: built from this module
+	Args    []string // further options
 }
 
 // Exporter is a running Belfry exporter.
@@ -40,6 +41,7 @@ func (b *Bed) Exporter(options ExporterOptions) *Exporter {
 	e := &Exporter{Server: b.serverOf(options.Account, options.Name), Port: b.Port()}
 	e.ConfigFile = b.WriteFileFor(options.Account, filepath.Join(e.Dir, "belfry.yml"), options.Config, 0o600)
 	e.argv = []string{options.Binary, "--config.file=" + e.ConfigFile, "--web.listen-address=127.0.0.1:" + strconv.Itoa(e.Port)}
+	e.argv = append(e.argv, options.Args...)
 	e.env = b.environ(e.Dir)
 	e.ready = func() error {
 		_, err := e.Get("/-/healthy")

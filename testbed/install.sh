@@ -3,7 +3,8 @@
 #
 #   testbed/install.sh           PostgreSQL, RabbitMQ, pgBackRest, Nagios, Prometheus
 #   testbed/install.sh bench     also the tools that `make bench` compares with
-#   testbed/install.sh test      also what the tests need: npm for zulip-js, gcc for the race detector
+#   testbed/install.sh test      also what the tests need: backup tools, a proxy, npm for zulip-js, gcc for the race detector, PostgreSQL
+#                                servers of the versions that Debian does not have (from npm, into /var/cache/belfry-testbed)
 #
 # The machine may be somebody's server: no service is started, stopped, replaced or enabled for the next boot, no database
 # cluster is created, and what is changed for the time of the installation (policy-rc.d, createcluster.conf) is put back.
@@ -40,13 +41,62 @@ wanted() {
 		case $set in
 		bench) printf '%s\n' check-postgres nagios-plugins-rabbitmq hyperfine time ;;
 		test)
+			printf '%s\n' barman borgbackup restic
 			command -v node >/dev/null || echo nodejs
 			command -v npm >/dev/null || echo npm
+			echo tinyproxy-bin
 			command -v gcc >/dev/null || printf '%s\n' gcc libc6-dev
 			;;
 		*) die "unknown argument '$set'; known: bench, test" ;;
 		esac
 	done
+}
+
+# Servers of other versions than Debian's, in the versions and with the check sums of the lock file. Whoever may not write
+# to /var/cache has them in a cache directory of his own.
+lock_file=$(dirname "$0")/postgresql/package-lock.json
+servers_cache() {
+	if [ "$(id -u)" -eq 0 ]; then
+		echo /var/cache/belfry-testbed/postgresql
+	else
+		echo "${XDG_CACHE_HOME:-$HOME/.cache}/belfry-testbed/postgresql"
+	fi
+}
+have_servers() {
+	case " $* " in *' test '*) ;; *) return 0 ;; esac
+	for dir in /var/cache/belfry-testbed/postgresql "$(servers_cache)"; do
+		cmp -s "$lock_file" "$dir/complete" && return 0
+	done
+	return 1
+}
+
+# npm packages hold no symbolic links: the package lists them in a file. Its own script for that is not run.
+links='const fs = require("fs"), path = require("path")
+for (const l of JSON.parse(fs.readFileSync("native/pg-symlinks.json", "utf8"))) {
+  for (const f of [l.source, l.target]) if (path.isAbsolute(f) || f.includes("..")) throw new Error("link outside: " + f)
+  fs.symlinkSync(path.relative(path.dirname(l.target), l.source), l.target)
+}'
+install_servers() {
+	cache=$(servers_cache)
+	say "installing PostgreSQL servers from npm into $cache"
+	mkdir -p "${cache%/*}"
+	exec 8>"$cache.lock"
+	flock -w 900 8 || die "another installation holds $cache.lock for 15 minutes"
+	have_servers test && return
+	fresh=$(mktemp -d "$cache.XXXXXX")
+	cp "${lock_file%/*}/package.json" "$lock_file" "$fresh/"
+	(
+		cd "$fresh"
+		attempt npm ci --no-audit --no-fund --no-update-notifier --ignore-scripts --prefer-offline --loglevel=error >&2
+		for package in node_modules/postgresql-*; do
+			(cd "$package" && node -e "$links" && chmod +x native/bin/*)
+		done
+	)
+	cp "$lock_file" "$fresh/complete"
+	# The servers run as another user.
+	chmod -R a+rX,go-w "$fresh"
+	rm -rf "$cache"
+	mv "$fresh" "$cache"
 }
 
 our_policy() { [ -f "$policy" ] && grep -qF "$policy_mark" "$policy"; }
@@ -154,7 +204,10 @@ $package
 command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
 	die "this machine has no apt; install by other means:" $(wanted "$@")
 all=$(wanted "$@")
-installed $all && tidy && exit 0
+if installed $all && tidy; then
+	have_servers "$@" || install_servers
+	exit 0
+fi
 
 if [ "$(id -u)" -ne 0 ]; then
 	if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
@@ -174,7 +227,9 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 restore
 missing=$(for package in $all; do installed "$package" || echo "$package"; done)
-[ -n "$missing" ] || exit 0
-say "installing" $missing
-install_missing $missing
+if [ -n "$missing" ]; then
+	say "installing" $missing
+	install_missing $missing
+fi
+have_servers "$@" || install_servers
 say "done"

@@ -40,7 +40,8 @@ func (b *Bed) PgBackRest(primary *Postgres) *PgBackRest {
 	}
 	b.WriteFileFor(postgresAccount, r.ConfigFile, strings.Join(config, "\n")+"\n", 0o644)
 	primary.Exec("ALTER SYSTEM SET archive_mode = on")
-	primary.Exec("ALTER SYSTEM SET archive_command = '/usr/bin/pgbackrest --config=" + r.ConfigFile + " --stanza=" + r.Stanza + " archive-push %p'")
+	// The server that archives, which works in its data directory, may be a standby that was promoted.
+	primary.Exec("ALTER SYSTEM SET archive_command = '/usr/bin/pgbackrest --config=" + r.ConfigFile + " --stanza=" + r.Stanza + ` --pg1-path="$PWD" archive-push %p'`)
 	primary.Stop()
 	primary.Start()
 	r.run("stanza-create")

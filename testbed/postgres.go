@@ -40,7 +40,7 @@ type PostgresOptions struct {
 	Config map[string]string // lines of postgresql.conf, written after the bed's own; values are quoted for you
 	HBA    []string          // lines of pg_hba.conf before the bed's own
 	TLS    *TLSFiles         // ssl = on with these
-	BinDir string            // of another version; default: the newest in /usr/lib/postgresql
+	BinDir string            // of another version (see PostgresVersion); default: the newest in /usr/lib/postgresql
 }
 
 // Postgres is a running PostgreSQL server, primary or standby. Passwords are asked for everywhere (SCRAM), but for the
@@ -69,7 +69,7 @@ func (b *Bed) Postgres(options PostgresOptions) *Postgres {
 		p.passwords[role] = rand.Text()
 	}
 	pwfile := b.WriteFileFor(postgresAccount, filepath.Join(p.Dir, "pwfile"), p.passwords[RoleSuperuser]+"\n", 0o600)
-	p.tool("initdb", "-D", p.DataDir, "--no-sync", "--no-instructions", "-E", "UTF8", "--locale", "C.UTF-8",
+	p.tool("initdb", "-D", p.DataDir, "--no-sync", "-E", "UTF8", "--locale", "C.UTF-8",
 		"-U", RoleSuperuser, "--pwfile", pwfile, "-A", "scram-sha-256")
 	p.configure(nil)
 	p.Start()
@@ -109,6 +109,27 @@ func (b *Bed) postgresOf(options PostgresOptions) *Postgres {
 	return p
 }
 
+// PostgresVersion is the BinDir of a major version, from Debian or from where testbed/install.sh test puts the servers of
+// other versions.
+func (b *Bed) PostgresVersion(major int) string {
+	b.t.Helper()
+	dirs := []string{fmt.Sprintf("/usr/lib/postgresql/%d/bin", major)}
+	caches := []string{"/var/cache"}
+	if own, err := os.UserCacheDir(); err == nil {
+		caches = append(caches, own)
+	}
+	for _, cache := range caches {
+		dirs = append(dirs, fmt.Sprintf("%s/belfry-testbed/postgresql/node_modules/postgresql-%d/native/bin", cache, major))
+	}
+	for _, dir := range dirs {
+		if _, err := os.Stat(filepath.Join(dir, "postgres")); err == nil {
+			return dir
+		}
+	}
+	b.fail("no PostgreSQL %d in %s: run testbed/install.sh test", major, strings.Join(dirs, ", "))
+	return ""
+}
+
 func versionOf(binDir string) int {
 	version, err := strconv.Atoi(filepath.Base(filepath.Dir(binDir)))
 	if err != nil {
@@ -129,14 +150,17 @@ func (p *Postgres) Command(ctx context.Context, name string, args ...string) *ex
 	if err != nil {
 		p.bed.fail("%v", err)
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(p.BinDir, name), args...)
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(p.BinDir, name)
+	}
+	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = p.bed.environ(p.Dir, "PGHOST="+p.SocketDir, "PGPORT="+strconv.Itoa(p.Port), "PGUSER="+RoleSuperuser, "PGDATABASE=postgres")
 	cmd.Dir = p.Dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: credential}
 	return cmd
 }
 
-// tool runs one of the server's tools to its end.
+// tool runs one of the server's tools to its end, or another program by its whole path.
 func (p *Postgres) tool(name string, args ...string) {
 	p.bed.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
@@ -157,7 +181,7 @@ func (p *Postgres) configure(own map[string]string) {
 		// No shared memory outside of the data directory that a killed server would leave behind.
 		"dynamic_shared_memory_type": "mmap",
 		"wal_level":                  "replica", "max_wal_senders": "10", "max_replication_slots": "10", "hot_standby": "on",
-		"max_wal_size": "512MB", "log_timezone": "UTC", "timezone": "UTC", "log_line_prefix": "%m [%p] %q%u@%d ",
+		"max_wal_size": "512MB", "password_encryption": "scram-sha-256", "log_timezone": "UTC", "timezone": "UTC", "log_line_prefix": "%m [%p] %q%u@%d ",
 	}
 	if files := p.options.TLS; files != nil {
 		config["ssl"] = "on"

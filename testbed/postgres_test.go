@@ -111,4 +111,11 @@ func TestPostgresPair(t *testing.T) {
 	if n != 2 {
 		t.Errorf("rows of the primary after a crash = %d; want 2", n)
 	}
+
+	primary.RebuildFrom(standby, "")
+	primary.CatchUp(standby)
+	primary.QueryRow("SELECT count(*) FROM t", &n)
+	if n != 3 {
+		t.Errorf("rows of the old primary, rebuilt as a standby of the new one = %d; want 3", n)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -57,6 +58,8 @@ func TestRabbitMQ(t *testing.T) {
 		t.Errorf("rabbitmqctl list_vhosts = %q; want / and other", out)
 	}
 
+	superviseAWorker(t, bed, r)
+
 	worker.Stop()
 	r.Delete(Queue{Name: "fresh"})
 	r.Publish(mails, 3, time.Time{})
@@ -104,4 +107,47 @@ func totals(r *RabbitMQ) (map[string][2]int, error) {
 		got[q.Name] = [2]int{q.Ready, q.Unacked}
 	}
 	return got, nil
+}
+
+// superviseAWorker goes through what a worker under a supervisor can do.
+func superviseAWorker(t *testing.T, bed *Bed, r *RabbitMQ) {
+	stats := bed.MkdirFor("nobody", "queue_stats", 0o755)
+	s := bed.Supervised(SupervisedOptions{Name: "supervised", Argv: ZulipWorker("digests"), MiB: 5, Broker: r, Queue: "digests", Stats: stats})
+	q := Queue{Name: "digests"}
+	await := func(what string, want [2]int) {
+		t.Helper()
+		WaitFor(t, 20*time.Second, what, func() error {
+			return wantTotals(r, map[string][2]int{"email_senders": {0, 0}, "fresh": {0, 0}, "digests": want})
+		})
+	}
+	restarted := func(what string, old int) {
+		t.Helper()
+		WaitFor(t, 20*time.Second, what, func() error {
+			if pid := s.WorkerPID(); pid == 0 || pid == old {
+				return fmt.Errorf("worker %d; want another than %d", pid, old)
+			}
+			return nil
+		})
+	}
+	r.Declare(q)
+	r.Publish(q, 20, time.Time{})
+	await("the worker to empty its queue", [2]int{0, 0})
+	WaitFor(t, 10*time.Second, "its statistics", func() error {
+		_, err := os.Stat(filepath.Join(stats, "digests.stats"))
+		return err
+	})
+	s.Stick()
+	r.Publish(q, 7, time.Time{})
+	await("the stuck worker to take all", [2]int{0, 7})
+	old := s.WorkerPID()
+	s.Restart()
+	restarted("another worker", old)
+	await("the new worker to empty the queue", [2]int{0, 0})
+	old = s.WorkerPID()
+	s.Crash()
+	restarted("a worker that crashes", old)
+	restarted("the next one", s.WorkerPID())
+	s.Mend()
+	s.Stop()
+	r.Delete(q)
 }

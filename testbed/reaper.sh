@@ -31,6 +31,9 @@ reap() {
 		[ -z "$segment" ] || ipcrm -m "$segment" 2>/dev/null
 	done
 
+	# File systems of its own, the innermost first.
+	cut -d' ' -f2 /proc/mounts | grep -F -- "$dir/" | sort -r | while read -r mount; do umount -l "$mount"; done
+
 	rm -rf -- "$dir" || { sleep 0.2; rm -rf -- "$dir"; }
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -35,31 +36,66 @@ func (b *Bed) Standby(primary *Postgres, options StandbyOptions) *Postgres {
 	p := b.postgresOf(PostgresOptions{Name: options.Name, Config: config, TLS: primary.options.TLS, HBA: primary.options.HBA, BinDir: primary.BinDir})
 	p.passwords = primary.passwords
 
-	args := []string{"-D", p.DataDir, "-h", primary.SocketDir, "-p", strconv.Itoa(primary.Port), "-U", RoleSuperuser,
-		"-X", "stream", "-c", "fast", "--no-sync"}
+	p.cloneFrom(primary, options.Via, slot, !options.NoSlot)
+	return p
+}
+
+// RebuildFrom makes a server of the bed, whatever it was, a standby of the primary: it is stopped, its data is removed, and
+// a clone of the primary takes its place. It streams through a slot named after it, from the address via (the primary's own
+// when that is empty). RebuildFrom waits until it streams.
+func (p *Postgres) RebuildFrom(primary *Postgres, via string) {
+	p.bed.t.Helper()
+	p.Stop()
+	if err := os.RemoveAll(p.DataDir); err != nil {
+		p.bed.fail("rebuild %s: %v", p.Name, err)
+	}
+	slot := strings.ReplaceAll(p.Name, "-", "_")
+	primary.awaitTrue(startLimit, "the end of its connection", "SELECT NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = '"+slot+"' AND active)")
+	primary.Exec("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1", slot)
+	p.cloneFrom(primary, via, slot, true)
+}
+
+// cloneFrom fills the empty server p with a clone of the primary and starts it as its standby.
+func (p *Postgres) cloneFrom(primary *Postgres, via, slot string, withSlot bool) {
+	p.bed.t.Helper()
 	own := map[string]string{}
-	if !options.NoSlot {
-		args = append(args, "-C", "-S", slot)
+	if withSlot {
+		primary.Exec("SELECT pg_create_physical_replication_slot($1, true)", slot)
 		own["primary_slot_name"] = slot
 	}
-	p.tool("pg_basebackup", args...)
+	p.bed.cloneData(primary, p)
 
 	host, port := primary.Host, strconv.Itoa(primary.Port)
-	if options.Via != "" {
+	if via != "" {
 		var err error
-		if host, port, err = net.SplitHostPort(options.Via); err != nil {
-			b.fail("%s: %v", options.Name, err)
+		if host, port, err = net.SplitHostPort(via); err != nil {
+			p.bed.fail("%s: %v", p.Name, err)
 		}
 	}
 	own["primary_conninfo"] = fmt.Sprintf("host=%s port=%s user=%s password=%s application_name=%s",
-		host, port, RoleReplicator, p.passwords[RoleReplicator], options.Name)
+		host, port, RoleReplicator, p.passwords[RoleReplicator], p.Name)
 	// A test that cuts the link should not wait 5 s for the next try.
 	own["wal_retrieve_retry_interval"] = "200ms"
 	p.configure(own)
-	b.WriteFileFor(postgresAccount, filepath.Join(p.DataDir, "standby.signal"), "", 0o600)
+	p.bed.WriteFileFor(postgresAccount, filepath.Join(p.DataDir, "standby.signal"), "", 0o600)
 	p.Start()
 	p.WaitStreaming()
-	return p
+}
+
+// cloneData copies a running server's data: by pg_basebackup, or where the version has none (npm's have not) as files
+// while the server is stopped.
+func (b *Bed) cloneData(from, to *Postgres) {
+	b.t.Helper()
+	if _, err := os.Stat(filepath.Join(from.BinDir, "pg_basebackup")); err == nil {
+		to.tool("pg_basebackup", "-D", to.DataDir, "-h", from.SocketDir, "-p", strconv.Itoa(from.Port), "-U", RoleSuperuser,
+			"-X", "stream", "-c", "fast", "--no-sync")
+		return
+	}
+	from.Stop()
+	to.tool("/bin/cp", "-a", from.DataDir, to.DataDir)
+	from.Start()
+	// A clone has no slots.
+	to.tool("/bin/sh", "-c", `rm -rf "$0"/pg_replslot/*`, to.DataDir)
 }
 
 // WaitStreaming waits until the standby's WAL receiver streams.

@@ -83,6 +83,9 @@ type Metric struct {
 	// pids, command lines or error texts.
 	Labels            []string
 	Warning, Critical string // default ranges; empty: informative
+	// Quiet keeps what no limit judges out of performance data, whose room is
+	// small, for metrics with many label sets; Prometheus and JSON have all.
+	Quiet bool
 	// Buckets are the bounds of the distribution that the exporter keeps;
 	// empty for none.
 	Buckets []float64
@@ -107,6 +110,13 @@ func (m *Metric) Name() string {
 		return name + m.Unit.Suffix() + "_total"
 	}
 	return name + m.Unit.Suffix()
+}
+
+// DistributionName returns the name of the histogram that the exporter keeps
+// of the values of a gauge that has Buckets: bounds in base units, rising,
+// without +Inf. Its series end in _bucket, _sum and _count.
+func (m *Metric) DistributionName() string {
+	return "belfry_" + m.Family + "_" + m.Key + "_distribution" + m.Unit.Suffix()
 }
 
 // LimitName returns the name of the series that carry the metric's limits, in

@@ -12,7 +12,9 @@ import (
 type Reason string
 
 // The reasons of faults. Unavailable is a peer that answers but cannot serve:
-// HTTP 5xx, "the database system is starting up", too many connections.
+// HTTP 5xx, "the database system is starting up", too many connections. Proxy
+// is a proxy that the operator chose and that does not let the look through,
+// which says nothing of what is behind it.
 const (
 	DNS         Reason = "dns"
 	Dial        Reason = "dial"
@@ -24,12 +26,13 @@ const (
 	Permission  Reason = "permission"
 	Config      Reason = "config"
 	Data        Reason = "data"
+	Proxy       Reason = "proxy"
 	Internal    Reason = "internal"
 )
 
 // Reasons lists the closed set.
 func Reasons() []Reason {
-	return []Reason{DNS, Dial, TLS, Auth, Timeout, Protocol, Unavailable, Permission, Config, Data, Internal}
+	return []Reason{DNS, Dial, TLS, Auth, Timeout, Protocol, Unavailable, Permission, Config, Data, Proxy, Internal}
 }
 
 // State is the verdict of a fault: CRITICAL where the thing looked at fails

@@ -29,7 +29,10 @@ func (l *Look) judge(s *sight, now time.Time) *Result {
 		j.fault(f)
 	}
 	for _, o := range s.values {
-		j.value(o, s.details[strings.Join(o.labels, "\x00")], now)
+		j.value(o, s.details[strings.Join(o.labels, "\x00")], s.waived[seriesKey(o.metric, o.labels)], now)
+	}
+	for _, m := range s.missed {
+		j.result.Missed = append(j.result.Missed, Miss{Metric: m.metric, Labels: cleanLabels(m.labels)})
 	}
 	for _, f := range s.found {
 		j.finding(f.finding, f.text, f.labels)
@@ -148,7 +151,7 @@ func (j *judge) finding(f *Finding, text string, labels []string) {
 	}})
 }
 
-func (j *judge) value(o observation, detail string, now time.Time) {
+func (j *judge) value(o observation, detail string, waived bool, now time.Time) {
 	v := Value{Metric: o.metric, Labels: cleanLabels(o.labels), Number: o.value, Judged: o.value}
 	if o.metric.Kind == Since || o.metric.Kind == Until {
 		if o.at.IsZero() {
@@ -157,7 +160,7 @@ func (j *judge) value(o observation, detail string, now time.Time) {
 		}
 		v.Number, v.Judged = j.moment(o, now)
 	}
-	v.Warning, v.Critical = j.limits.of(o.metric, o.labels)
+	v.Warning, v.Critical = j.limits.of(o.metric, o.labels, waived)
 	switch {
 	case v.Critical != nil && v.Critical.Violates(v.Judged):
 		v.State = Critical
@@ -279,15 +282,23 @@ func (j *judge) finish() *Result {
 	return r
 }
 
+// rowName names a value in its row. An empty label value is none, as it is to
+// Prometheus.
 func rowName(m *Metric, labels []string) string {
 	title := m.Title
 	if title == "" {
 		title = strings.ReplaceAll(m.Key, "_", " ")
 	}
-	if len(labels) == 0 {
+	named := make([]string, 0, len(labels))
+	for _, l := range labels {
+		if l != "" {
+			named = append(named, l)
+		}
+	}
+	if len(named) == 0 {
 		return title
 	}
-	return Clean(strings.Join(labels, " ")) + ": " + title
+	return Clean(strings.Join(named, " ")) + ": " + title
 }
 
 // cleanLabels makes label values valid UTF-8 of bounded length, as Prometheus

@@ -202,6 +202,9 @@ func (l Limit) applies(m *Metric, labels []string) bool {
 // Glob reports whether the pattern matches the whole text: * stands for any
 // run of characters, slashes and dots included, ? for one.
 func Glob(pattern, text string) bool {
+	if !strings.ContainsAny(pattern, "*?") {
+		return pattern == text // most are names, and a profile has many
+	}
 	p, t := []rune(pattern), []rune(text)
 	star, mark, i, j := -1, 0, 0, 0
 	for j < len(t) {

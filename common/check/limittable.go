@@ -32,14 +32,16 @@ func defaultRange(m *Metric, text string) *Range {
 	return &r
 }
 
-func (t *limitTable) of(m *Metric, labels []string) (warning, critical *Range) {
+// of returns the limits of a value; of one whose limits are waived only the
+// operator's.
+func (t *limitTable) of(m *Metric, labels []string, waived bool) (warning, critical *Range) {
 	for i := range t.operator {
 		if !t.used[i] && t.operator[i].applies(m, labels) {
 			t.used[i] = true
 		}
 	}
 	resolve := func(severity State, fallback *Range) *Range {
-		if r := best(t.operator, m, labels, severity); r != nil {
+		if r := best(t.operator, m, labels, severity); r != nil || waived {
 			return r
 		}
 		if r := best(t.profile, m, labels, severity); r != nil {

@@ -42,7 +42,7 @@ func (l *Look) Run(ctx context.Context) *Result {
 	started, clock := now(), time.Now()
 	end := clock.Add(timeout)
 	report := &Report{
-		def: l.Definition, now: now, only: l.Only, skip: l.Skip, memory: l.Memory, outer: ctx, end: end,
+		def: l.Definition, now: now, only: l.Only, skip: l.Skip, memory: l.Memory, outer: ctx, end: end, table: l.limitTable,
 		seen: make(map[string]bool), sight: sight{notes: append([]string(nil), l.Notes...)},
 	}
 	run, cancel := context.WithDeadline(withLookDeadline(ctx, end, stepMarginOf(timeout)), end)

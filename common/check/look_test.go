@@ -280,6 +280,57 @@ func TestLookMemory(t *testing.T) {
 	}
 }
 
+// A clock that jumped between two looks is a new baseline: no check may make
+// a rate of it.
+func TestPreviousLook(t *testing.T) {
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		name string
+		ago  time.Duration
+		note string // of why it is not used
+	}{
+		{"a minute ago", time.Minute, ""},
+		{"at the same time", 0, ""},
+		{"as long ago as may be", MaxMemoryAge, ""},
+		{"a moment to come", -time.Nanosecond, "previous look not used, starting anew: it is of 2026-11-25T12:00:00Z, which is yet to come: the clock was set back"},
+		{"a year to come", -365 * 24 * time.Hour, "previous look not used, starting anew: it is of 2027-11-25T12:00:00Z, which is yet to come: the clock was set back"},
+		{"before there was time", now.Sub(time.Unix(0, 0)), "previous look not used, starting anew: it is of 1970-01-01T00:00:00Z, more than 90 d ago"},
+	} {
+		memory := &slot{data: []byte("7"), at: now.Add(-tt.ago)}
+		clock := func(l *Look) { l.Memory, l.Now = memory, func() time.Time { return now } }
+		r := look(t, clock, func(r *Report) error {
+			var n int
+			at, ok := r.Recall(&n)
+			if elapsed := r.Now().Sub(at); ok != (tt.note == "") || ok && (n != 7 || elapsed != tt.ago) || !ok && n != 0 {
+				t.Errorf("%s: Recall = %d, %s ago, %v; want it known: %v", tt.name, n, elapsed, ok, tt.note == "")
+			}
+			r.Observe(plain, 1)
+			r.Remember(8)
+			return nil
+		})
+		if got := strings.Join(r.Notes, "; "); got != tt.note {
+			t.Errorf("%s: notes %q; want %q", tt.name, got, tt.note)
+		}
+		if string(memory.data) != "8" || !memory.at.Equal(now) {
+			t.Errorf("%s: afterwards %s of %s is kept; want 8 of this look", tt.name, memory.data, memory.at)
+		}
+	}
+}
+
+// What has a monotonic clock, as in the exporter, is told the longer time:
+// the machine was suspended, or its clock set forward.
+func TestPreviousLookOfTheSameProcess(t *testing.T) {
+	at := time.Now()
+	if got, err := previous(at, at.Add(time.Minute)); err != nil || got != at {
+		t.Errorf("previous(at, a minute later) = %v, %v; want at itself", got, err)
+	}
+	// A reading of the wall clock alone stands for one whose monotonic part
+	// has not moved on.
+	if got, err := previous(at.Round(0), at.Add(time.Hour)); err != nil || at.Add(time.Hour).Sub(got) != time.Hour {
+		t.Errorf("previous(at, an hour later) = %v, %v; want an hour between them", got, err)
+	}
+}
+
 func TestStepEndsBeforeTheLook(t *testing.T) {
 	end := time.Now().Add(time.Second)
 	ctx, cancel := context.WithDeadline(withLookDeadline(context.Background(), end, stepMargin), end)

@@ -21,6 +21,7 @@ type Report struct {
 	memory     Memory
 	outer      context.Context // of the face: it ends when the look is interrupted
 	end        time.Time       // of the look
+	table      func(profile []Limit) *limitTable
 
 	mu     sync.Mutex
 	frozen bool
@@ -32,10 +33,12 @@ type Report struct {
 type sight struct {
 	setup       Setup
 	values      []observation
+	missed      []observation
 	found       []found
 	failures    []failure
 	parts       []PartTime
 	details     map[string]string
+	waived      map[string]bool // metric key and label values
 	absent      map[*Metric]bool
 	notes       []string
 	summary     string
@@ -113,6 +116,28 @@ func (r *Report) ObserveTime(m *Metric, t time.Time, labels ...string) {
 	r.observe(observation{metric: m, at: t, value: math.NaN(), labels: labels})
 }
 
+// Miss counts in the distribution of a metric that has Buckets what has no
+// value because it failed: a message that was not delivered, a server that did
+// not answer. The distribution has it beyond every bound; the verdict, the
+// performance data and the metric's series do not know of it.
+func (r *Report) Miss(m *Metric, labels ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.frozen {
+		return
+	}
+	o := observation{metric: m, labels: append([]string(nil), labels...)}
+	err := r.acceptable(o)
+	if err == nil && len(m.Buckets) == 0 {
+		err = Faultf(Internal, "count a miss of", m.Key, "it has no buckets")
+	}
+	if err != nil {
+		r.failures = append(r.failures, failure{err: err})
+		return
+	}
+	r.missed = append(r.missed, o)
+}
+
 func (r *Report) observe(o observation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -134,12 +159,16 @@ func (r *Report) acceptable(o observation) error {
 	if len(o.labels) != len(o.metric.Labels) {
 		return Faultf(Internal, "observe", o.metric.Key, "%d label values for %d labels", len(o.labels), len(o.metric.Labels))
 	}
-	key := o.metric.Key + "\x00" + strings.Join(o.labels, "\x00")
+	key := seriesKey(o.metric, o.labels)
 	if r.seen[key] {
 		return Faultf(Internal, "observe", o.metric.Key, "twice for %s", orNone(o.labels))
 	}
 	r.seen[key] = true
 	return nil
+}
+
+func seriesKey(m *Metric, labels []string) string {
+	return m.Key + "\x00" + strings.Join(labels, "\x00")
 }
 
 // Find reports a finding. The text is the whole of its row; label values are
@@ -182,6 +211,31 @@ func (r *Report) Limit(limits ...Limit) {
 	if !r.frozen {
 		r.setup.Limits = append(slices.Clip(r.setup.Limits), limits...)
 	}
+}
+
+// Waive says that another metric judges this thing at this look, so that the
+// metric's default and what a profile adds do not: a queue whose time to drain
+// is known need not be judged by its depth. The operator's limits stay.
+func (r *Report) Waive(m *Metric, labels ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.frozen {
+		return
+	}
+	if r.waived == nil {
+		r.waived = make(map[string]bool)
+	}
+	r.waived[seriesKey(m, labels)] = true
+}
+
+// Limits returns the limits that will judge the metric for these label values,
+// as far as they are known by now; nil for none. They are for foretelling when
+// one will be reached: whether it is, the library alone says.
+func (r *Report) Limits(m *Metric, labels ...string) (warning, critical *Range) {
+	r.mu.Lock()
+	profile, waived := r.setup.Limits, r.waived[seriesKey(m, labels)]
+	r.mu.Unlock()
+	return r.table(profile).of(m, labels, waived)
 }
 
 // Detail adds words to the rows of all metrics with exactly these label
@@ -271,8 +325,10 @@ func (r *Report) wants(name string) bool {
 }
 
 // Recall decodes what the previous look remembered into the pointer and says
-// when that was. Without a previous look, or where it cannot be read, ok is
-// false: the check judges what it can and says so.
+// when that was: in the past, and at most MaxMemoryAge ago. Without a previous
+// look, where it cannot be read, or where a clock that jumped makes nonsense
+// of its time, ok is false: the check judges what it can and says so. Two
+// looks may be moments apart, so at may equal Now.
 func (r *Report) Recall(into any) (at time.Time, ok bool) {
 	if r.memory == nil {
 		return time.Time{}, false
@@ -283,6 +339,10 @@ func (r *Report) Recall(into any) (at time.Time, ok bool) {
 		return time.Time{}, false
 	}
 	if len(data) == 0 {
+		return time.Time{}, false
+	}
+	if at, err = previous(at, r.Now()); err != nil {
+		r.Note("previous look not used, starting anew: %v", err)
 		return time.Time{}, false
 	}
 	if err := json.Unmarshal(data, into); err != nil {

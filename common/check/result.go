@@ -19,6 +19,7 @@ type Result struct {
 
 	Rows   []Row   // problems worst first, then what is fine
 	Values []Value // in the order of observation
+	Missed []Miss  // for distributions only
 	Parts  []PartTime
 
 	// Abandoned is not nil when the check had not returned at its deadline;
@@ -59,6 +60,12 @@ type Value struct {
 	Judged            float64
 	Warning, Critical *Range // nil for none
 	State             State
+}
+
+// Miss is what a metric's distribution counts although it has no value.
+type Miss struct {
+	Metric *Metric
+	Labels []string
 }
 
 // Problems counts the rows that are not OK.

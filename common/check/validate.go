@@ -3,6 +3,7 @@ package check
 import (
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"strings"
 	"time"
@@ -78,6 +79,15 @@ func (m *Metric) validate(word *regexp.Regexp) []error {
 	}
 	if (m.Kind == Since || m.Kind == Until) && m.Unit != None {
 		errs = append(errs, errors.New("a time has no unit of its own"))
+	}
+	if len(m.Buckets) > 0 && m.Kind != Gauge {
+		errs = append(errs, errors.New("only a gauge has a distribution"))
+	}
+	for i, b := range m.Buckets {
+		if math.IsNaN(b) || math.IsInf(b, 0) || i > 0 && b <= m.Buckets[i-1] {
+			errs = append(errs, fmt.Errorf("buckets %v must be finite and rise", m.Buckets))
+			break
+		}
 	}
 	for _, text := range []string{m.Warning, m.Critical} {
 		if text != "" {

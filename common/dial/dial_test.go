@@ -101,6 +101,9 @@ func TestTLSOptions(t *testing.T) {
 	if err := os.Chmod(in("expired.key"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	if _, _, err := set.Expired.Write(dir, "old"); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		options dial.TLS
 		want    string // of the error; empty for none
@@ -110,6 +113,7 @@ func TestTLSOptions(t *testing.T) {
 		{dial.TLS{CAFile: in("ok.key")}, "no PEM certificate"},
 		{dial.TLS{CertFile: in("client.crt")}, "go together"},
 		{dial.TLS{CertFile: in("client.crt"), KeyFile: in("ok.key")}, "no key in PEM that fits"},
+		{dial.TLS{CertFile: in("old.crt"), KeyFile: in("old.key")}, "the client certificate is not valid any more: it ended "},
 		{dial.TLS{CertFile: in("expired.crt"), KeyFile: in("expired.key")}, "mode 0644 lets others read"},
 	} {
 		_, err := tt.options.Config("localhost")

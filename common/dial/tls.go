@@ -3,6 +3,7 @@ package dial
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -86,6 +87,11 @@ func (t *TLS) clientCertificate() (tls.Certificate, error) {
 	if err != nil {
 		// The library's error may hold parts of the key file.
 		return tls.Certificate{}, check.Faultf(check.Config, "read", t.KeyFile, "no key in PEM that fits the certificate in %s", t.CertFile)
+	}
+	// A server that refuses it mostly just resets the connection.
+	if leaf := cert.Leaf; leaf != nil && time.Now().After(leaf.NotAfter) {
+		return tls.Certificate{}, check.Faultf(check.Config, "read", t.CertFile, "the client certificate is not valid any more: it ended %s",
+			leaf.NotAfter.UTC().Format("2006-01-02 15:04 MST"))
 	}
 	return cert, nil
 }

@@ -35,12 +35,14 @@ type Client struct {
 	header    http.Header
 	user      string
 	password  check.Secret
+	way       *way
 }
 
 // Config is what a client is made from.
 type Config struct {
 	Base     *url.URL      // scheme, host and a path prefix; no credentials in it
 	TLS      *dial.TLS     // nil: the system's authorities
+	Route    *Route        // nil: straight
 	Limit    time.Duration // of one request, from name to the end of the body
 	User     string        // basic authentication where not empty
 	Password check.Secret
@@ -56,20 +58,24 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{
-		base: c.Base, limit: c.Limit, header: c.Header, user: c.User, password: c.Password,
-		transport: &http.Transport{
-			DialContext: dial.Context, TLSClientConfig: tlsConfig, MaxIdleConns: 2,
-			DisableCompression: true, ForceAttemptHTTP2: false, MaxResponseHeaderBytes: 256 << 10,
-		},
-	}, nil
+	route, err := c.Route.to(c.Base)
+	if err != nil {
+		return nil, err
+	}
+	client := &Client{base: c.Base, limit: c.Limit, header: c.Header, user: c.User, password: c.Password, way: route}
+	client.transport = &http.Transport{
+		DialContext: client.dial, TLSClientConfig: tlsConfig, MaxIdleConns: 2,
+		DisableCompression: true, ForceAttemptHTTP2: false, MaxResponseHeaderBytes: 256 << 10,
+	}
+	return client, nil
 }
 
 // Close ends the kept connection.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
-// Peer is the server's host:port as errors name it.
-func (c *Client) Peer() string { return Peer(c.base) }
+// Peer is the server's host:port as errors name it, with the way to it where
+// that is not the straight one: "chat.example.org:443 at 10.0.0.5:443".
+func (c *Client) Peer() string { return c.way.peer(Peer(c.base)) }
 
 // Peer is the host:port of a URL, with the scheme's port where none is given.
 func Peer(u *url.URL) string {
@@ -113,13 +119,18 @@ func (c *Client) Do(ctx context.Context, r Request) (*Answer, error) {
 	started := time.Now()
 	stage := &stages{}
 	stage.set("connect to")
-	req, err := c.request(httptrace.WithClientTrace(ctx, stage.trace(r.Stage)), r)
+	req, err := c.request(httptrace.WithClientTrace(context.WithValue(ctx, stagesKey{}, stage), stage.trace(r.Stage)), r)
 	if err != nil {
 		return nil, err
 	}
 	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
-		return nil, dial.Fault(stage.get(), c.Peer(), started, c.nameServer(stage, httpCause(err)))
+		now := stage.get()
+		err = c.nameServer(stage, httpCause(err))
+		if now.proxy != "" {
+			return nil, proxyFault(now.stage, now.proxy, started, err)
+		}
+		return nil, dial.Fault(now.stage, c.Peer(), started, err)
 	}
 	defer resp.Body.Close()
 	maxBody := r.Max
@@ -187,18 +198,38 @@ func (c *Client) nameServer(stage *stages, err error) error {
 	if !stage.resolving.Load() || !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return &net.DNSError{Err: "no answer", Name: c.base.Hostname(), IsTimeout: true, UnwrapErr: err}
+	host := c.base.Hostname()
+	switch {
+	case c.way.proxy != "":
+		host, _, _ = net.SplitHostPort(c.way.proxy) // a way's proxy has both
+	case c.way.host != "":
+		host = c.way.host
+	}
+	return &net.DNSError{Err: "no answer", Name: host, IsTimeout: true, UnwrapErr: err}
 }
 
 // stages follows a request so that an error names the stage it happened in.
 // The transport calls the trace from goroutines of its own.
 type stages struct {
-	now       atomic.Value
+	now       atomic.Value // of type moment
 	resolving atomic.Bool
 }
 
-func (s *stages) set(stage string) { s.now.Store(stage) }
-func (s *stages) get() string      { return s.now.Load().(string) }
+type stagesKey struct{}
+
+// moment is a stage, and who it is of where that is the proxy.
+type moment struct{ stage, proxy string }
+
+func stagesOf(ctx context.Context) *stages {
+	if s, ok := ctx.Value(stagesKey{}).(*stages); ok {
+		return s
+	}
+	return &stages{}
+}
+
+func (s *stages) set(stage string)            { s.now.Store(moment{stage: stage}) }
+func (s *stages) atProxy(stage, proxy string) { s.now.Store(moment{stage, proxy}) }
+func (s *stages) get() moment                 { return s.now.Load().(moment) }
 
 func (s *stages) trace(ask string) *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{

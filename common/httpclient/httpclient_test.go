@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -107,4 +109,13 @@ func TestSilentNameServer(t *testing.T) {
 	if check.ReasonOf(err) != check.DNS || !strings.Contains(err.Error(), "no answer of the name server for slow.belfry.test") {
 		t.Errorf("Do() = %v (%s); want the name server blamed", err, check.ReasonOf(err))
 	}
+}
+
+func writeFile(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

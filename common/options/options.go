@@ -21,6 +21,7 @@ const (
 	envKey    = "belfry_env"    // environment variables of a flag
 	groupKey  = "belfry_group"  // flags of which one may be set by one source only
 	secretKey = "belfry_secret" // value must not stand on a command line
+	urlKey    = "belfry_url"    // likewise where it holds a password
 )
 
 // Env lets environment variables set the flag of a plugin, the first that is
@@ -50,6 +51,16 @@ func Variables(f *pflag.Flag) []string { return f.Annotations[envKey] }
 // IsSecret reports whether the flag holds a secret and so must come from a
 // file, the environment or a configuration file, never from the command line.
 func IsSecret(f *pflag.Flag) bool { return len(f.Annotations[secretKey]) > 0 }
+
+// MayHoldPassword marks a flag whose value is a URL that may hold a user and a
+// password; on a command line they must be given by the other options that are
+// named.
+func MayHoldPassword(fs *pflag.FlagSet, flag, instead string) { annotate(fs, flag, urlKey, instead) }
+
+// HoldsSecret reports whether this value of the flag is or holds a secret.
+func HoldsSecret(f *pflag.Flag, value string) bool {
+	return IsSecret(f) || len(f.Annotations[urlKey]) > 0 && strings.Contains(value, "@")
+}
 
 // Secret is an option that holds a password, key or token: --name from
 // extra-opts, environment or YAML, --name-file from anywhere.
@@ -168,7 +179,7 @@ func (f *filler) fill(name, value string) error {
 		}
 	}
 	if err := f.fs.Set(flag.Name, value); err != nil {
-		if IsSecret(flag) {
+		if HoldsSecret(flag, value) {
 			return fmt.Errorf("option %s cannot be set", name)
 		}
 		return fmt.Errorf("option %s: %q: %w", name, value, unwrapSet(err))
@@ -213,14 +224,21 @@ func unwrapSet(err error) error {
 // Nagios passes an empty macro where a variable is empty, and the macro's own
 // name where it is not defined. Secrets and positional arguments are refused.
 func FromArgs(fs *pflag.FlagSet, args []string) error {
+	var exposed *pflag.Flag
 	err := fs.ParseAll(args, func(f *pflag.Flag, value string) error {
 		if value == "" || isMacro(value) {
 			return nil
+		}
+		if !IsSecret(f) && HoldsSecret(f, value) {
+			exposed = f
 		}
 		return fs.Set(f.Name, value)
 	})
 	if err != nil {
 		return withoutValue(err)
+	}
+	if exposed != nil {
+		return fmt.Errorf("a password in --%s on the command line can be read by every local user: use %s%s", exposed.Name, exposed.Annotations[urlKey][0], orEnv(exposed))
 	}
 	if fs.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q: options start with -", fs.Arg(0))

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"math"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -10,13 +11,13 @@ import (
 )
 
 // perfdata renders the values as 'label'=value[UOM];warn;crit;min, unlabelled
-// ones first, within the bound in bytes. It returns how many were left out
-// for want of room.
+// ones first, within the bound in bytes; of quiet metrics only what a limit
+// judges. It returns how many were left out for want of room.
 func perfdata(r *check.Result, limit int) (text string, left int) {
 	values := make([]check.Value, 0, len(r.Values))
 	for _, v := range r.Values {
 		// Icinga and Telegraf drop what is no number; the row says it.
-		if !math.IsNaN(v.Judged) && !math.IsInf(v.Judged, 0) {
+		if !math.IsNaN(v.Judged) && !math.IsInf(v.Judged, 0) && (!v.Metric.Quiet || v.Warning != nil || v.Critical != nil) {
 			values = append(values, v)
 		}
 	}
@@ -26,8 +27,8 @@ func perfdata(r *check.Result, limit int) (text string, left int) {
 	}
 	sort.SliceStable(values, func(a, b int) bool {
 		x, y := values[a], values[b]
-		if (len(x.Labels) == 0) != (len(y.Labels) == 0) {
-			return len(x.Labels) == 0
+		if bare := unlabelled(x); bare != unlabelled(y) {
+			return bare
 		}
 		if order[x.Metric] != order[y.Metric] {
 			return order[x.Metric] < order[y.Metric]
@@ -52,14 +53,21 @@ func perfdata(r *check.Result, limit int) (text string, left int) {
 	return b.String(), left
 }
 
+func unlabelled(v check.Value) bool {
+	return !slices.ContainsFunc(v.Labels, func(l string) bool { return l != "" })
+}
+
 // Label is a value's name in performance data: the metric's key, then its
 // label values, separated by blanks, so that the key maps back to the metric.
-// What would break the reader's splitting becomes an underscore.
+// What would break the reader's splitting becomes an underscore; an empty
+// label value is none, as it is to Prometheus.
 func Label(v check.Value) string {
 	parts := make([]string, 0, 1+len(v.Labels))
 	parts = append(parts, v.Metric.Key)
 	for _, l := range v.Labels {
-		parts = append(parts, cleanLabel(l))
+		if l != "" {
+			parts = append(parts, cleanLabel(l))
+		}
 	}
 	return strings.Join(parts, " ")
 }

@@ -122,7 +122,7 @@ func TestStateDir(t *testing.T) {
 	if _, got, _ := value("-w", "total=100"); got != 3 {
 		t.Errorf("with another limit recalls %v; want 3, the same memory", got)
 	}
-	files, _ := filepath.Glob(filepath.Join(dir, "*"))
+	files, _ := filepath.Glob(filepath.Join(dir, "*.json"))
 	if len(files) != 2 {
 		t.Fatalf("state files %q; want two and no leftovers", files)
 	}

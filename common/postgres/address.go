@@ -14,14 +14,14 @@ import (
 // [address]:port, or the directory of a Unix socket with or without a port.
 // The port is 0 where none is given.
 //
-// A connection string is refused without repeating it, because it may hold a
+// A connection string among them is refused without repeating it, because it may hold a
 // password.
 func parseAddress(text string) (host string, port uint16, err error) {
 	switch {
 	case text == "":
 		return "", 0, errors.New("empty server: write a host name, host:port or the directory of a socket")
 	case strings.ContainsAny(text, "=@") || strings.Contains(text, "://"):
-		return "", 0, errors.New("a connection string is not taken as a server, it may hold a password: write host:port, and --user, --dbname and --password-file beside it")
+		return "", 0, errors.New("a connection string stands alone and holds no password: write host:port, and --user, --dbname and --password-file beside it")
 	case strings.HasPrefix(text, "/"):
 		host, port, err = parseSocket(text)
 	default:

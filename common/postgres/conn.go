@@ -23,6 +23,7 @@ type Server struct {
 	Database string
 	User     string
 
+	addr     string // to dial instead of the host's name
 	password check.Secret
 	sslMode  string
 	tls      *tls.Config // nil for none
@@ -69,6 +70,9 @@ func (s *Server) Connect(ctx context.Context, application string) (*Conn, error)
 
 func (s *Server) dial(ctx context.Context) (net.Conn, error) {
 	network, address := "tcp", s.String()
+	if s.addr != "" {
+		address = net.JoinHostPort(s.addr, strconv.Itoa(int(s.Port)))
+	}
 	if isSocket(s.Host) {
 		network, address = "unix", filepath.Join(s.Host, ".s.PGSQL."+strconv.Itoa(int(s.Port)))
 	}

@@ -28,6 +28,10 @@ func (s *Server) fault(stage string, started time.Time, err error) error {
 		if pgErr.Code == "28P01" && s.password.Empty() {
 			text += ": no password was given, use --password-file, --passfile or PGPASSWORD"
 		}
+		if pgErr.Code == "28000" && s.tls != nil && len(s.tls.Certificates) > 0 && strings.Contains(pgErr.Message, "valid client certificate") {
+			// TLS itself sends none that the server did not ask for.
+			text += ": the one given is signed by none of the authorities that the server asks for"
+		}
 		return &check.Fault{Reason: reasonOf(pgErr), Stage: stage, Peer: s.String(), Err: serverError{text: text, err: pgErr}}
 	case errors.As(err, &tooLong):
 		return check.Faultf(check.Protocol, stage, s.String(), "a message of %s is announced: this is no PostgreSQL", check.FormatBytes(float64(tooLong.ActualBodyLen)))

@@ -38,6 +38,9 @@ func (l *LSN) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
+// MarshalText writes what ParseLSN reads, also to JSON.
+func (l LSN) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
 // Behind is how many bytes l is behind the other position, 0 where it is not:
 // positions that are read one after the other may overtake each other.
 func (l LSN) Behind(other LSN) float64 {

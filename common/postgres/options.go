@@ -3,6 +3,7 @@ package postgres
 import (
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -17,9 +18,12 @@ import (
 // defaultSocket is where Debian's servers listen when no host is given.
 const defaultSocket = "/var/run/postgresql"
 
+const defaultPort = "5432"
+
 // Options say which servers a check looks at, and as whom.
 type Options struct {
 	hosts        []string
+	uri          *options.Secret
 	port         string
 	user, dbname string
 	password     *options.Secret
@@ -36,7 +40,8 @@ type Options struct {
 // does not.
 func Flags(fs *pflag.FlagSet) *Options {
 	o := &Options{}
-	fs.StringArrayVarP(&o.hosts, "host", "H", nil, "server: name, host:port or the directory of its socket (default "+defaultSocket+"); several: repeat, or separate by commas")
+	fs.StringArrayVarP(&o.hosts, "host", "H", nil, "server: name, host:port or the directory of its socket (default "+defaultSocket+"); several: repeat, or separate by commas; or one connection string without a password")
+	o.uri = options.SecretFlags(fs, "uri", "connection string of libpq: postgresql://user:password@host:port,host:port/dbname?sslmode=..., or host=... user=...")
 	fs.StringVarP(&o.port, "port", "p", "", "port of servers that are given without one (default 5432)")
 	fs.StringVarP(&o.user, "user", "U", "", "role to log in as (default: the name of the system user)")
 	fs.StringVarP(&o.dbname, "dbname", "d", "", "database to log in to (default postgres)")
@@ -60,24 +65,24 @@ func Flags(fs *pflag.FlagSet) *Options {
 // Servers settles the servers, one at least, no two the same. Files (service,
 // passwords, certificates) are read anew at each call; nothing is opened.
 func (o *Options) Servers() ([]*Server, error) {
-	service, err := o.readService()
-	if err != nil {
-		return nil, err
-	}
-	password, passfile, err := o.passwords(service)
-	if err != nil {
-		return nil, err
-	}
-	fallback, err := o.defaultPort(service)
-	if err != nil {
-		return nil, err
-	}
 	effective := *o
-	effective.tls = o.tlsOptions(service)
+	settings, err := effective.settings()
+	if err != nil {
+		return nil, err
+	}
+	password, passfile, err := o.passwords(settings)
+	if err != nil {
+		return nil, err
+	}
+	hosts, err := effective.addresses(settings)
+	if err != nil {
+		return nil, err
+	}
+	effective.tls = o.tlsOptions(settings)
 	var servers []*Server
 	seen := make(map[string]bool)
-	for _, text := range o.addresses(service) {
-		s, err := effective.server(text, fallback, service)
+	for _, h := range hosts {
+		s, err := effective.server(h, settings)
 		if err != nil {
 			return nil, err
 		}
@@ -93,32 +98,96 @@ func (o *Options) Servers() ([]*Server, error) {
 	return servers, nil
 }
 
-// addresses are the servers as given. Commas separate them as in PGHOST,
-// where libpq tries one after the other and a check looks at all.
-func (o *Options) addresses(service map[string]string) []string {
-	given := o.hosts
-	if len(given) == 0 {
-		given = []string{first(service["host"], service["hostaddr"], defaultSocket)}
+// settings are what stands in the connection string, and in the service for
+// what does not. A connection string among the hosts is taken away there.
+func (o *Options) settings() (map[string]string, error) {
+	secret, err := o.uri.Read()
+	if err != nil {
+		return nil, err
 	}
-	var addresses []string
-	for _, g := range given {
-		for _, address := range strings.Split(g, ",") {
-			addresses = append(addresses, strings.TrimSpace(address))
+	text := secret.Reveal()
+	inHosts := len(o.hosts) == 1 && isConnString(o.hosts[0])
+	if inHosts && text != "" {
+		return nil, check.Faultf(check.Config, "", "", "--uri and a connection string in --host: give one of them")
+	}
+	if inHosts {
+		text, o.hosts = o.hosts[0], nil
+	}
+	var settings map[string]string
+	if text != "" {
+		if settings, err = parseConnString(text); err != nil {
+			return nil, &check.Fault{Reason: check.Config, Err: err}
+		}
+		if inHosts && settings["password"] != "" {
+			return nil, check.Faultf(check.Config, "", "", "the connection string in --host holds a password, which every local user can read: put it into a file and give --uri-file")
+		}
+		o.service = first(o.service, settings["service"])
+	}
+	service, err := o.readService()
+	if err != nil || settings == nil {
+		return service, err
+	}
+	for keyword, value := range service {
+		if (keyword == "hostaddr" || keyword == "port") && settings["host"]+settings["hostaddr"] != "" {
+			continue // they belong to the service's hosts
+		}
+		if settings[keyword] == "" {
+			settings[keyword] = value
 		}
 	}
-	return addresses
+	return settings, nil
 }
 
-func (o *Options) defaultPort(service map[string]string) (uint16, error) {
-	text := first(o.port, service["port"], "5432")
-	if strings.Contains(text, ",") {
-		return 0, check.Faultf(check.Config, "", "", "port %q: one port for all, or host:port for each server", text)
+// address is a server as it was given.
+type address struct {
+	text string // as parseAddress reads it
+	dial string // hostaddr, where the name is not to be looked up
+	port uint16 // where the text has none
+}
+
+// addresses are the servers as given. Commas separate them as in PGHOST,
+// where libpq tries one after the other and a check looks at all; so do
+// several hosts of a service or a connection string, whatever their
+// target_session_attrs.
+func (o *Options) addresses(settings map[string]string) ([]address, error) {
+	var addresses []address
+	dial := strings.Split(settings["hostaddr"], ",")
+	given := o.hosts
+	if len(given) > 0 {
+		dial = nil
+	} else {
+		given = []string{first(settings["host"], settings["hostaddr"], defaultSocket)}
 	}
-	port, err := parsePort(text)
-	if err != nil {
-		return 0, &check.Fault{Reason: check.Config, Err: err}
+	for _, g := range given {
+		for _, text := range strings.Split(g, ",") {
+			addresses = append(addresses, address{text: strings.TrimSpace(text)})
+		}
 	}
-	return port, nil
+	if settings["host"] != "" && settings["hostaddr"] != "" && dial != nil {
+		if len(dial) != len(addresses) {
+			return nil, check.Faultf(check.Config, "", "", "%d hosts and %d values of hostaddr: one for each host", len(addresses), len(dial))
+		}
+		for i := range addresses {
+			addresses[i].dial = strings.TrimSpace(dial[i])
+		}
+	}
+	text := first(o.port, settings["port"], defaultPort)
+	if len(o.hosts) > 0 && o.port == "" && strings.Contains(text, ",") {
+		text = defaultPort // the list belongs to other hosts
+	}
+	ports := strings.Split(text, ",")
+	if len(ports) != 1 && len(ports) != len(addresses) {
+		return nil, check.Faultf(check.Config, "", "", "port %q: one port for all, one for each of %d servers, or host:port for each server", text, len(addresses))
+	}
+	for i := range addresses {
+		one := strings.TrimSpace(ports[min(i, len(ports)-1)])
+		port, err := parsePort(first(one, defaultPort))
+		if err != nil {
+			return nil, &check.Fault{Reason: check.Config, Err: err}
+		}
+		addresses[i].port = port
+	}
+	return addresses, nil
 }
 
 // passwords is the password given, or else the file to look each server up in:
@@ -139,28 +208,43 @@ func (o *Options) passwords(service map[string]string) (check.Secret, *pgpassfil
 func (o *Options) tlsOptions(service map[string]string) *dial.TLS {
 	t := *o.tls
 	t.CAFile = first(t.CAFile, service["sslrootcert"])
-	if t.CAFile == "system" { // libpq's word for the system's authorities
-		t.CAFile = ""
-	}
 	t.CertFile, t.KeyFile = first(t.CertFile, service["sslcert"]), first(t.KeyFile, service["sslkey"])
+	// As libpq does, where both are there.
+	cert, key := o.ownFile("postgresql.crt"), o.ownFile("postgresql.key")
+	if t.CertFile == "" && t.KeyFile == "" && cert != "" && key != "" {
+		t.CertFile, t.KeyFile = cert, key
+	}
 	return &t
 }
 
-func (o *Options) server(text string, fallback uint16, service map[string]string) (*Server, error) {
-	host, port, err := parseAddress(text)
+// ownFile is a file of libpq's directory in the home directory, "" where there
+// is none.
+func (o *Options) ownFile(name string) string {
+	if o.home == "" {
+		return ""
+	}
+	path := filepath.Join(o.home, ".postgresql", name)
+	if _, err := os.Stat(path); err != nil {
+		return ""
+	}
+	return path
+}
+
+func (o *Options) server(a address, service map[string]string) (*Server, error) {
+	host, port, err := parseAddress(a.text)
 	if err != nil {
 		return nil, &check.Fault{Reason: check.Config, Err: err}
 	}
 	if port == 0 {
-		port = fallback
+		port = a.port
 	}
-	s := &Server{Host: host, Port: port, Database: first(o.dbname, service["dbname"], "postgres"), User: first(o.user, service["user"])}
+	s := &Server{Host: host, Port: port, Database: first(o.dbname, service["dbname"], "postgres"), User: first(o.user, service["user"]), addr: a.dial}
 	if s.User == "" {
 		if s.User, err = systemUser(); err != nil {
 			return nil, err
 		}
 	}
-	if s.sslMode, err = o.sslMode(host, first(o.sslmode, service["sslmode"])); err != nil {
+	if s.sslMode, err = o.sslMode(first(a.dial, host), first(o.sslmode, service["sslmode"])); err != nil {
 		return nil, err
 	}
 	s.tls, err = o.tlsConfig(host, s.sslMode)
@@ -182,7 +266,7 @@ func systemUser() (string, error) {
 // nothing.
 func Notice(servers []*Server) string {
 	for _, s := range servers {
-		if s.tls != nil && !isLocal(s.Host) && (s.sslMode == sslPrefer || s.sslMode == sslRequire) {
+		if s.tls != nil && !isLocal(first(s.addr, s.Host)) && (s.sslMode == sslPrefer || s.sslMode == sslRequire) {
 			return "TLS certificate not verified"
 		}
 	}

@@ -45,7 +45,11 @@ func write(t *testing.T, name, content string, mode os.FileMode) string {
 func describe(servers []*Server) string {
 	var lines []string
 	for _, s := range servers {
-		lines = append(lines, fmt.Sprintf("%s@%s/%s %s %s", s.User, s, s.Database, s.sslMode, s.password.Reveal()))
+		name := s.String()
+		if s.addr != "" {
+			name += "=" + s.addr
+		}
+		lines = append(lines, fmt.Sprintf("%s@%s/%s %s %s", s.User, name, s.Database, s.sslMode, s.password.Reveal()))
 	}
 	return strings.TrimSpace(strings.Join(lines, "; "))
 }
@@ -56,6 +60,9 @@ func TestServers(t *testing.T) {
 		"# comment", "db1:5432:postgres:mon:from\\:pgpass", "db2:*:*:mon:second", "localhost:5432:*:mon:socket", "*:*:*:other:any",
 	}, "\n"), 0o600)
 	write(t, filepath.Join(home, ".pg_service.conf"), "[prod]\nhost=db1,db2\nport=5444\nuser=mon\ndbname=app\nsslmode=require\npassword=service\n", 0o600)
+	several := write(t, "services", "[lists]\nhost=db1,db2\nhostaddr=10.0.0.1,127.0.0.1\nport=5444,5445\nuser=mon\n", 0o644)
+	uriFile := write(t, "uri", "postgresql://mon:p%40ss@db1,db2:5433/app?sslmode=require&target_session_attrs=read-write\n", 0o600)
+	keywords := write(t, "keywords", "host=db1 user='m on' password='it\\'s' sslmode = disable service=lists\n", 0o600)
 	passwordFile := write(t, "password", "from file\n", 0o600)
 	for _, tc := range []struct {
 		name string
@@ -79,6 +86,17 @@ func TestServers(t *testing.T) {
 		{"explicit beats discovered", []string{"-H", "db1", "-U", "mon"}, map[string]string{"HOME": home, "PGPASSWORD": "p"}, "mon@db1:5432/postgres verify-full p"},
 		{"no such home", []string{"-H", "db1", "-U", "mon"}, map[string]string{"HOME": "/nonexistent"}, "mon@db1:5432/postgres verify-full"},
 		{"service", []string{"--service", "prod"}, map[string]string{"HOME": home}, "mon@db1:5444/app require service; mon@db2:5444/app require service"},
+		{"lists of a service", []string{"--service", "lists", "--service-file", several}, nil,
+			"mon@db1:5444=10.0.0.1/postgres verify-full ; mon@db2:5445=127.0.0.1/postgres prefer"},
+		{"hosts beside lists of a service", []string{"-H", "db3", "-H", "db4", "--service", "lists", "--service-file", several}, nil,
+			"mon@db3:5432/postgres verify-full ; mon@db4:5432/postgres verify-full"},
+		{"lists of libpq's environment", []string{"-U", "mon"}, map[string]string{"PGHOST": "db1,db2,::1", "PGPORT": "5444,,5445"},
+			"mon@db1:5444/postgres verify-full ; mon@db2:5432/postgres verify-full ; mon@[::1]:5445/postgres prefer"},
+		{"URI in a file", []string{"--uri-file", uriFile}, nil, "mon@db1:5432/app require p@ss; mon@db2:5433/app require p@ss"},
+		{"beside a URI", []string{"--uri-file", uriFile, "-U", "me", "-d", "other", "-H", "db3"}, nil, "me@db3:5432/other require p@ss"},
+		{"keywords in a file, over a service", []string{"--uri-file", keywords, "--service-file", several}, nil, "m on@db1:5432/postgres disable it's"},
+		{"URI as a server", []string{"-H", "postgres://mon@[::1]:5433,db2/app"}, nil, "mon@[::1]:5433/app prefer ; mon@db2:5432/app verify-full"},
+		{"URI of a socket", []string{"-H", "postgresql://mon@%2Frun%2Fpostgresql:5433"}, nil, "mon@/run/postgresql:5433/postgres disable"},
 		{"beside the service", []string{"-H", "db3:1", "-U", "me"}, map[string]string{"HOME": home, "PGSERVICE": "prod", "PGPASSWORD": "p"}, "me@db3:1/app require p"},
 	} {
 		servers, err := parse(t, tc.args, tc.env).Servers()
@@ -114,6 +132,14 @@ func TestServersRefuse(t *testing.T) {
 		{"empty", []string{"-H", "db1,"}, "empty server", check.Config},
 		{"port", []string{"-p", "http"}, `port "http"`, check.Config},
 		{"ports", []string{"-p", "1,2"}, "host:port for each", check.Config},
+		{"password in a URI", []string{"-H", "postgres://mon:hunter2@db1/postgres"}, "give --uri-file", check.Config},
+		{"two connection strings", []string{"-H", "postgres://db1", "-H", "host=db2"}, "a connection string stands alone", check.Config},
+		{"broken URI", []string{"-H", "postgres://mon:hunter2@db1/%zz"}, "write postgresql://user@host:port", check.Config},
+		{"other URI", []string{"-H", "mysql://mon:hunter2@db1/"}, "a URI begins with postgresql://", check.Config},
+		{"unknown keyword", []string{"-H", "host=db1 hunter2=hunter2"}, "a keyword that libpq does not know", check.Config},
+		{"more safety than there is", []string{"-H", "host=db1 channel_binding=require"}, "channel_binding=require is not supported", check.Config},
+		{"open quotes", []string{"-H", "host='db1"}, "with quotes around values", check.Config},
+		{"hostaddr for one of two", []string{"-H", "host=db1,db2 hostaddr=10.0.0.1"}, "2 hosts and 1 values of hostaddr", check.Config},
 		{"sslmode", []string{"-H", "db1", "--sslmode", "allow"}, `sslmode "allow" is none of`, check.Config},
 		{"contradiction", []string{"-H", "db1", "--sslmode", "verify-full", "--insecure"}, "contradict", check.Config},
 		{"no CA file", []string{"-H", "db1", "--ca-file", "/nonexistent"}, "/nonexistent", check.Config},
@@ -148,6 +174,21 @@ func TestNotice(t *testing.T) {
 			t.Errorf("Notice for %s with sslmode %s = %q; want %q", tc.host, tc.mode, got, tc.want)
 		}
 	}
+}
+
+func FuzzParseConnString(f *testing.F) {
+	for _, text := range []string{"postgresql://mon:p%40ss@db1,[::1]:5433/app?sslmode=require", "host=db1 user='m on' password='it\\'s'", "postgres://", "host = a"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		settings, err := parseConnString(text)
+		if err != nil && (settings != nil || len(text) > 12 && strings.Contains(err.Error(), text)) {
+			t.Errorf("parseConnString(%q) = %v, %v; want nothing beside the error, and nothing of the text in it", text, settings, err)
+		}
+		if _, known := checkKeywords(settings); err == nil && known != nil {
+			t.Errorf("parseConnString(%q) = %v, which libpq does not know", text, settings)
+		}
+	})
 }
 
 func FuzzParseService(f *testing.F) {

@@ -25,6 +25,9 @@ const (
 	sslVerifyFull = "verify-full"
 )
 
+// systemCA is libpq's word for the system's authorities, instead of a file.
+const systemCA = "system"
+
 // sslMode settles how a server is spoken to. Without --sslmode certificates
 // are verified, but on this machine, where the standard installation has a
 // certificate that nobody signed.
@@ -40,7 +43,7 @@ func (o *Options) sslMode(host, mode string) (string, error) {
 		return sslPrefer, nil
 	case mode == "":
 		return sslVerifyFull, nil
-	case mode == sslRequire && o.tls.CAFile != "":
+	case mode == sslRequire && o.tls.CAFile != "" && o.tls.CAFile != systemCA:
 		return sslVerifyCA, nil // as libpq does
 	}
 	switch mode {
@@ -55,7 +58,14 @@ func (o *Options) tlsConfig(host, mode string) (*tls.Config, error) {
 	if mode == sslDisable {
 		return nil, nil
 	}
-	c, err := o.tls.Config(host)
+	t := *o.tls
+	switch {
+	case t.CAFile == systemCA:
+		t.CAFile = ""
+	case t.CAFile == "" && (mode == sslVerifyCA || mode == sslVerifyFull):
+		t.CAFile = o.ownFile("root.crt") // as libpq does
+	}
+	c, err := t.Config(host)
 	if err != nil {
 		return nil, err
 	}

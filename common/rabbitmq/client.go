@@ -20,7 +20,7 @@ const (
 	pageSize = 500
 	// MaxQueues bounds the queues of a vhost that are read.
 	MaxQueues = 20_000
-	// maxBody bounds an answer in bytes. A queue takes up to 400 bytes with
+	// maxBody bounds an answer in bytes. A queue takes up to 500 bytes with
 	// the columns asked for and a name of the longest kind.
 	maxBody = 16 << 20
 	// requestLimit bounds one request; queueLimit is added for each queue
@@ -36,7 +36,8 @@ const (
 	statisticsColumns = "name,type,state,durable,exclusive,auto_delete,consumers,head_message_timestamp," +
 		"messages,messages_ready,messages_unacknowledged," +
 		"message_stats.publish_details.rate,message_stats.deliver_get_details.rate," +
-		"message_stats.ack_details.rate,message_stats.redeliver_details.rate"
+		"message_stats.ack_details.rate,message_stats.redeliver_details.rate," +
+		"message_stats.ack,message_stats.deliver_no_ack,message_stats.get_no_ack,message_stats.redeliver"
 	totalsColumns = "name,type,state,durable,exclusive,auto_delete,consumers,messages,messages_ready,messages_unacknowledged"
 )
 

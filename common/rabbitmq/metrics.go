@@ -3,26 +3,26 @@ package rabbitmq
 import "github.com/belfry-monitoring/belfry/common/check"
 
 // Metrics that both checks of queues report. None has a limit of its own: a
-// check adds what it judges.
+// check adds what it judges. Those of each queue are quiet: a vhost has many.
 var (
 	Queues = &check.Metric{
 		Family: "rabbitmq", Key: "queues",
 		Help: "Queues that are looked at.",
 	}
 	Consumers = &check.Metric{
-		Family: "rabbitmq_queue", Key: "consumers", Labels: []string{"queue"},
+		Family: "rabbitmq_queue", Key: "consumers", Labels: []string{"queue"}, Quiet: true,
 		Help: "Consumers of the queue by the broker's statistics, up to 8 s old.",
 	}
 	Unacknowledged = &check.Metric{
-		Family: "rabbitmq_queue", Key: "unacknowledged", Labels: []string{"queue"},
+		Family: "rabbitmq_queue", Key: "unacknowledged", Labels: []string{"queue"}, Quiet: true,
 		Help: "Messages that consumers hold and have not acknowledged yet.",
 	}
 	DeliverRate = &check.Metric{
-		Family: "rabbitmq_queue", Key: "deliver_rate", Labels: []string{"queue"},
+		Family: "rabbitmq_queue", Key: "deliver_rate", Labels: []string{"queue"}, Quiet: true,
 		Help: "Messages per second that the queue gives to its users, by the broker's statistics.",
 	}
 	AckRate = &check.Metric{
-		Family: "rabbitmq_queue", Key: "ack_rate", Labels: []string{"queue"},
+		Family: "rabbitmq_queue", Key: "ack_rate", Labels: []string{"queue"}, Quiet: true,
 		Help: "Messages per second that consumers acknowledge, by the broker's statistics.",
 	}
 )

@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/url"
@@ -83,12 +84,9 @@ func (o *Options) Vhost() string { return o.vhost }
 
 // Open makes a client; it reads the password and opens no connection.
 func (o *Options) Open() (*Client, error) {
-	password, err := o.password.Read()
+	password, err := o.readPassword()
 	if err != nil {
 		return nil, err
-	}
-	if password.Empty() {
-		return nil, check.Faultf(check.Config, "", "", "the password is empty")
 	}
 	client, err := httpclient.New(httpclient.Config{
 		Base: o.base(), TLS: o.tls, Limit: requestLimit, User: o.user, Password: password,
@@ -97,6 +95,47 @@ func (o *Options) Open() (*Client, error) {
 		return nil, err
 	}
 	return &Client{http: client, vhost: o.vhost, user: o.user}, nil
+}
+
+// Login is what it takes to log in to the broker by AMQP.
+type Login struct {
+	Address     string // host:port
+	Vhost, User string
+	Password    check.Secret
+	TLS         *tls.Config // nil: in plain
+}
+
+// Login reads the password and the files of TLS, and opens no connection.
+func (o *Options) Login() (Login, error) {
+	password, err := o.readPassword()
+	if err != nil {
+		return Login{}, err
+	}
+	l := Login{Vhost: o.vhost, User: o.user, Password: password}
+	host := strings.Trim(o.host, "[]")
+	port := 5672
+	if o.https {
+		port = 5671
+		if l.TLS, err = o.tls.Config(host); err != nil {
+			return Login{}, err
+		}
+	}
+	if o.port != 0 {
+		port = o.port
+	}
+	l.Address = net.JoinHostPort(host, strconv.Itoa(port))
+	return l, nil
+}
+
+// Grant is the command that lets the user see the vhost and do nothing in it.
+func (l *Login) Grant() string { return grant(l.Vhost, l.User) }
+
+func (o *Options) readPassword() (check.Secret, error) {
+	password, err := o.password.Read()
+	if err == nil && password.Empty() {
+		err = check.Faultf(check.Config, "", "", "the password is empty")
+	}
+	return password, err
 }
 
 func (o *Options) base() *url.URL {

@@ -29,6 +29,10 @@ type Queue struct {
 	// Rates per second over the last collection interval; not known where
 	// nothing of the kind has happened since the broker knows the queue.
 	PublishRate, DeliverRate, AckRate, RedeliverRate Number
+	// Left counts the messages that consumers have acknowledged or were given
+	// without asking for it, Redelivered those that were given out again, both
+	// since the broker keeps statistics of the queue.
+	Left, Redelivered Number
 	// Head is the time that its publisher has stamped on the first message;
 	// zero where there is none.
 	Head time.Time
@@ -85,6 +89,14 @@ func (n *Number) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// MarshalJSON writes what UnmarshalJSON reads: the number, or null.
+func (n Number) MarshalJSON() ([]byte, error) {
+	if !n.Known {
+		return []byte("null"), nil
+	}
+	return json.Marshal(n.Value)
+}
+
 // Page is one page of the list of queues, or all of it where the broker knows
 // no pages.
 type Page struct {
@@ -135,7 +147,8 @@ func (w *word) UnmarshalJSON(data []byte) error {
 // rateStats takes an object; an empty Erlang list, which the broker writes for
 // an empty object, is nothing known.
 type rateStats struct {
-	Publish, Deliver, Ack, Redeliver rate
+	Publish, Deliver, Ack, Redeliver        rate
+	Acked, Unasked, GotUnasked, Redelivered Number // counters
 }
 
 type rate struct {
@@ -161,11 +174,17 @@ func (s *rateStats) UnmarshalJSON(data []byte) error {
 		Deliver   rate `json:"deliver_get_details"`
 		Ack       rate `json:"ack_details"`
 		Redeliver rate `json:"redeliver_details"`
+
+		Acked       Number `json:"ack"`
+		Unasked     Number `json:"deliver_no_ack"`
+		GotUnasked  Number `json:"get_no_ack"`
+		Redelivered Number `json:"redeliver"`
 	}
 	if err := json.Unmarshal(data, &object); err != nil {
 		return err
 	}
-	*s = rateStats{object.Publish, object.Deliver, object.Ack, object.Redeliver}
+	*s = rateStats{object.Publish, object.Deliver, object.Ack, object.Redeliver,
+		object.Acked, object.Unasked, object.GotUnasked, object.Redelivered}
 	return nil
 }
 
@@ -215,6 +234,11 @@ func (q *queueJSON) queue() Queue {
 		Messages: q.Messages, Ready: q.Ready, Unacknowledged: q.Unacknowledged, Consumers: q.Consumers,
 		PublishRate: q.Stats.Publish.Rate, DeliverRate: q.Stats.Deliver.Rate,
 		AckRate: q.Stats.Ack.Rate, RedeliverRate: q.Stats.Redeliver.Rate,
+	}
+	if q.Consumers.Known {
+		// The statistics leave out what has not happened yet.
+		made.Left = Known(q.Stats.Acked.Value + q.Stats.Unasked.Value + q.Stats.GotUnasked.Value)
+		made.Redelivered = Known(q.Stats.Redelivered.Value)
 	}
 	if q.Head.Above(0) && q.Head.Value < maxUnix {
 		made.Head = time.Unix(int64(q.Head.Value), 0)

@@ -64,19 +64,21 @@ func TestParsePageQueues(t *testing.T) {
 		{"queues.json", Queue{Name: "email_senders", Type: "classic", State: "running", Durable: true,
 			Messages: Known(448), Ready: Known(438), Unacknowledged: Known(10), Consumers: Known(1),
 			PublishRate: Known(0), DeliverRate: Known(0), AckRate: Known(0), RedeliverRate: Known(0),
-			Head: time.Unix(1795219944, 0)}},
-		// Only what has happened has a rate; a quorum queue has no head.
+			Left: Known(155), Redelivered: Known(10), Head: time.Unix(1795219944, 0)}},
+		// Only what has happened has a rate, but what never happened is
+		// counted as nothing; a quorum queue has no head.
 		{"queues.json", Queue{Name: "qq", Type: "quorum", State: "running", Durable: true,
-			Messages: Known(20), Ready: Known(20), Unacknowledged: Known(0), Consumers: Known(0), PublishRate: Known(0)}},
+			Messages: Known(20), Ready: Known(20), Unacknowledged: Known(0), Consumers: Known(0), PublishRate: Known(0), Left: Known(0), Redelivered: Known(0)}},
 		{"queues.json", Queue{Name: "aliveness-test", Type: "classic", State: "running",
 			Messages: Known(0), Ready: Known(0), Unacknowledged: Known(0), Consumers: Known(0),
-			PublishRate: Known(0), DeliverRate: Known(0), AckRate: Known(0), RedeliverRate: Known(0)}},
+			PublishRate: Known(0), DeliverRate: Known(0), AckRate: Known(0), RedeliverRate: Known(0),
+			Left: Known(1), Redelivered: Known(0)}},
 		{"page-statistics.json", Queue{Name: "email_senders", Type: "classic", State: "running", Durable: true,
-			Messages: Known(3), Ready: Known(3), Unacknowledged: Known(0), Consumers: Known(0), PublishRate: Known(0),
+			Messages: Known(3), Ready: Known(3), Unacknowledged: Known(0), Consumers: Known(0), PublishRate: Known(0), Left: Known(0), Redelivered: Known(0),
 			Head: time.Unix(1795219943, 0)}},
 		// Nothing has happened in it: no rates.
 		{"page-statistics.json", Queue{Name: "digest_emails", Type: "classic", State: "running", Durable: true,
-			Messages: Known(0), Ready: Known(0), Unacknowledged: Known(0), Consumers: Known(0)}},
+			Messages: Known(0), Ready: Known(0), Unacknowledged: Known(0), Consumers: Known(0), Left: Known(0), Redelivered: Known(0)}},
 		// Declared a moment ago: no statistics, and nothing of it is zero.
 		{"page-fresh.json", Queue{Name: "fresh2", Type: "classic", Durable: true,
 			Messages: none, Ready: none, Unacknowledged: none, Consumers: none}},

@@ -86,11 +86,12 @@ func (c *Client) denied(stage, peer, reason, shown string, a *httpclient.Answer)
 	return check.Faultf(check.Auth, stage, peer, "user %s is refused: %s (HTTP %d)", user, check.Clean(shown), a.Status)
 }
 
-// grantAccess is the command that lets the user see the vhost and nothing
-// else: '^$' matches no name of anything that could be declared, written or
-// read.
-func (c *Client) grantAccess() string {
-	return fmt.Sprintf("rabbitmqctl set_permissions -p %s %s '^$' '^$' '^$'", quote(c.vhost), quote(c.user))
+func (c *Client) grantAccess() string { return grant(c.vhost, c.user) }
+
+// grant is the command that lets the user see the vhost and nothing else:
+// '^$' matches no name of anything that could be declared, written or read.
+func grant(vhost, user string) string {
+	return fmt.Sprintf("rabbitmqctl set_permissions -p %s %s '^$' '^$' '^$'", quote(vhost), quote(user))
 }
 
 // dialHint says what usually is behind a refused connection or a foreign

@@ -53,6 +53,17 @@ func (s *Selection) Names() []string {
 	return names
 }
 
+// Globs are the patterns of --queue that are more than a name.
+func (s *Selection) Globs() []string {
+	var globs []string
+	for _, pattern := range s.include {
+		if IsGlob(pattern) {
+			globs = append(globs, pattern)
+		}
+	}
+	return globs
+}
+
 // Idle are the globs of --queue that match none of the queues: whatever they
 // are for is gone, or they are misspelt. None where that is fine.
 func (s *Selection) Idle(queues []Queue) []string {

@@ -2,7 +2,6 @@ package zulip
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -23,6 +22,7 @@ type Bot struct {
 	Email string
 	Key   check.Secret
 	TLS   dial.TLS
+	Route *httpclient.Route // nil: straight
 }
 
 // Client talks to a server as one bot, over connections of its own. It is not
@@ -39,7 +39,7 @@ type Client struct {
 // New makes a client; it opens nothing.
 func New(bot Bot) (*Client, error) {
 	c, err := httpclient.New(httpclient.Config{
-		Base: bot.Site, TLS: &bot.TLS, User: bot.Email, Password: bot.Key,
+		Base: bot.Site, TLS: &bot.TLS, Route: bot.Route, User: bot.Email, Password: bot.Key,
 		Header: http.Header{"User-Agent": {userAgent()}, "Accept": {"application/json"}},
 	})
 	if err != nil {
@@ -94,8 +94,9 @@ func (c *Client) nonsense(stage, what string) error {
 
 // Queue is an event queue of the bot.
 type Queue struct {
-	ID   string
-	Last int64 // the newest event that was read
+	ID    string
+	Last  int64 // the newest event that was read
+	Level int   // zulip_feature_level of the server; 0 before Zulip 3.0
 }
 
 // Register makes a queue for new messages, unrendered (POST /register). With an
@@ -106,6 +107,7 @@ func (c *Client) Register(ctx context.Context, limit time.Duration) (q *Queue, m
 	var answer struct {
 		QueueID     *string `json:"queue_id"`
 		LastEventID *int64  `json:"last_event_id"`
+		Level       int     `json:"zulip_feature_level"`
 	}
 	err = c.ask(ctx, httpclient.Request{
 		Stage: stage, Method: http.MethodPost, Path: "/register", Limit: limit,
@@ -117,7 +119,7 @@ func (c *Client) Register(ctx context.Context, limit time.Duration) (q *Queue, m
 	if err != nil {
 		return nil, maybeDone(err, stage), err
 	}
-	return &Queue{ID: *answer.QueueID, Last: *answer.LastEventID}, false, nil
+	return &Queue{ID: *answer.QueueID, Last: *answer.LastEventID, Level: answer.Level}, false, nil
 }
 
 // maybeDone tells whether a request that failed may have been carried out:
@@ -129,7 +131,7 @@ func maybeDone(err error, stage string) bool {
 	return errors.As(err, &fault) && fault.Stage == stage && !refused
 }
 
-// Message is a direct message that an event or a search brought.
+// Message is a message that an event or a search brought.
 type Message struct {
 	ID      int64  `json:"id"`
 	Content string `json:"content"`
@@ -179,57 +181,6 @@ func (c *Client) DeleteQueue(ctx context.Context, q *Queue, limit time.Duration)
 		return nil
 	}
 	return err
-}
-
-// Send sends a direct message (POST /messages). With an error, maybe tells
-// that the server may have accepted the message all the same.
-func (c *Client) Send(ctx context.Context, to, content string, limit time.Duration) (id int64, maybe bool, err error) {
-	const stage = "send a message through"
-	recipients, err := json.Marshal([]string{to})
-	if err != nil {
-		return 0, false, c.nonsense(stage, "the receiver's email cannot be written as JSON")
-	}
-	var answer struct {
-		ID int64 `json:"id"`
-	}
-	err = c.ask(ctx, httpclient.Request{
-		Stage: stage, Method: http.MethodPost, Path: "/messages", Limit: limit,
-		// "private" is what every version knows; "direct" came with 7.0.
-		Form: url.Values{"type": {"private"}, "to": {string(recipients)}, "content": {content}},
-	}, &answer)
-	if err == nil && answer.ID <= 0 {
-		err = c.nonsense(stage, "success, but without the message's id")
-	}
-	if err != nil {
-		return 0, maybeDone(err, stage), err
-	}
-	return answer.ID, false, nil
-}
-
-// FindSent looks for this bot's own newest messages that hold the text
-// (GET /messages).
-func (c *Client) FindSent(ctx context.Context, text string, limit time.Duration) ([]int64, error) {
-	const stage = "look for the message at"
-	narrow, err := json.Marshal([]map[string]string{{"operator": "sender", "operand": c.bot.Email}})
-	if err != nil {
-		return nil, c.nonsense(stage, "the sender's email cannot be written as JSON")
-	}
-	values := url.Values{
-		"anchor": {"newest"}, "num_before": {"20"}, "num_after": {"0"}, "apply_markdown": {"false"}, "narrow": {string(narrow)},
-	}
-	var answer struct {
-		Messages []Message `json:"messages"`
-	}
-	if err := c.ask(ctx, httpclient.Request{Stage: stage, Path: "/messages?" + values.Encode(), Limit: limit}, &answer); err != nil {
-		return nil, err
-	}
-	var ids []int64
-	for _, m := range answer.Messages {
-		if m.ID > 0 && strings.Contains(m.Content, text) {
-			ids = append(ids, m.ID)
-		}
-	}
-	return ids, nil
 }
 
 // DeleteMessage deletes a message of the bot (DELETE /messages/{id}).

@@ -48,7 +48,7 @@ func TestWaitKnowsOldEvents(t *testing.T) {
 	ctx := context.Background()
 	q := register(t, c)
 	for range 2 {
-		if _, _, err := c.Send(ctx, email, "hello *world*", limit); err != nil {
+		if _, _, err := c.Send(ctx, zulip.Recipient{Email: email}, 0, "hello *world*", limit); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -100,7 +100,7 @@ func TestSendMayBeAccepted(t *testing.T) {
 		s := zulipserver.StartTest(t, zulipserver.Options{})
 		c := newClient(t, s, "a-bot@chat.example.org")
 		s.Fail(zulipserver.SendMessage, tt.fault)
-		_, maybe, err := c.Send(context.Background(), "a-bot@chat.example.org", "x", 300*time.Millisecond)
+		_, maybe, err := c.Send(context.Background(), zulip.Recipient{Email: "a-bot@chat.example.org"}, 0, "x", 300*time.Millisecond)
 		if err == nil || maybe != tt.maybe {
 			t.Errorf("%s: Send() may be accepted: %v, %v; want %v and an error", tt.name, maybe, err, tt.maybe)
 		}
@@ -113,7 +113,7 @@ func TestSendMayBeAccepted(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, maybe, err := c.Send(context.Background(), "a-bot@chat.example.org", "x", limit); maybe || check.ReasonOf(err) != check.Dial {
+	if _, maybe, err := c.Send(context.Background(), zulip.Recipient{Email: "a-bot@chat.example.org"}, 0, "x", limit); maybe || check.ReasonOf(err) != check.Dial {
 		t.Errorf("Send() to a server that is gone: %v, %v; want it not accepted and a dial fault", maybe, err)
 	}
 }
@@ -124,7 +124,7 @@ func TestFindSentAndDelete(t *testing.T) {
 	ctx := context.Background()
 	var mine int64
 	for _, content := range []string{"other", "token 1", "other"} {
-		id, _, err := a.Send(ctx, "b-bot@chat.example.org", content, limit)
+		id, _, err := a.Send(ctx, zulip.Recipient{Email: "b-bot@chat.example.org"}, 0, content, limit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,10 +132,10 @@ func TestFindSentAndDelete(t *testing.T) {
 			mine = id
 		}
 	}
-	if _, _, err := b.Send(ctx, "a-bot@chat.example.org", "answer to token 1", limit); err != nil {
+	if _, _, err := b.Send(ctx, zulip.Recipient{Email: "a-bot@chat.example.org"}, 0, "answer to token 1", limit); err != nil {
 		t.Fatal(err)
 	}
-	ids, err := a.FindSent(ctx, "token 1", limit)
+	ids, err := a.FindSent(ctx, zulip.Recipient{Email: "b-bot@chat.example.org"}, "token 1", limit)
 	if err != nil || len(ids) != 1 || ids[0] != mine {
 		t.Errorf("FindSent() = %v, %v; want [%d]", ids, err, mine)
 	}
@@ -147,5 +147,108 @@ func TestFindSentAndDelete(t *testing.T) {
 	}
 	if left, ok := a.RateLimitRemaining(); !ok || left != 195 {
 		t.Errorf("RateLimitRemaining() = %d, %v; want 195 of 200 after 5 requests", left, ok)
+	}
+}
+
+// A channel is named in every server's own words, and a message in it can be
+// found and deleted by a sender who is not subscribed.
+func TestChannel(t *testing.T) {
+	tests := []struct {
+		name    string
+		options zulipserver.Options
+		level   int
+	}{
+		{"11", zulipserver.Options{}, 421},
+		{"9.0, the first that knows channels", zulipserver.Options{FeatureLevel: 248}, 248},
+		{"8", zulipserver.Options{FeatureLevel: 247}, 247},
+		{"3.0", zulipserver.Options{FeatureLevel: 1}, 1},
+		{"1.9", zulipserver.Options{OldFormats: true}, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := zulipserver.StartTest(t, tt.options)
+			a, b := newClient(t, s, "a-bot@chat.example.org"), newClient(t, s, "b-bot@chat.example.org")
+			const stream = `Watch, "tower", 1`
+			if _, err := s.AddStream(stream, "b-bot@chat.example.org"); err != nil {
+				t.Fatal(err)
+			}
+			ctx := context.Background()
+			q := register(t, b)
+			if q.Level != tt.level {
+				t.Errorf("feature level %d; want %d", q.Level, tt.level)
+			}
+			to := zulip.Recipient{Stream: stream, Topic: "bells"}
+			id, _, err := a.Send(ctx, to, q.Level, "token 1", limit)
+			if err != nil {
+				t.Fatalf("Send() = %v; want nil", err)
+			}
+			if m := s.Messages(); len(m) != 1 || m[0].Stream != stream || m[0].Topic != "bells" {
+				t.Errorf("messages %+v; want one to the channel and topic", m)
+			}
+			if messages, _, err := b.Wait(ctx, q, limit); err != nil || len(messages) != 1 || messages[0].Content != "token 1" {
+				t.Errorf("Wait() = %+v, %v; want the message", messages, err)
+			}
+			if ids, err := a.FindSent(ctx, to, "token 1", limit); err != nil || len(ids) != 1 || ids[0] != id {
+				t.Errorf("FindSent() = %v, %v; want [%d]", ids, err, id)
+			}
+			if err := a.DeleteMessage(ctx, id, limit); err != nil {
+				t.Errorf("DeleteMessage() = %v; want nil", err)
+			}
+			for c, want := range map[*zulip.Client]bool{a: false, b: true} {
+				if got, err := c.Subscribed(ctx, strings.ToUpper(stream), limit); err != nil || got != want {
+					t.Errorf("Subscribed() = %v, %v; want %v", got, err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestChannelRefusals(t *testing.T) {
+	const stream, mail = "tower", "a-bot@chat.example.org"
+	edit := func(f func(*zulipserver.Channel)) func(*testing.T, *zulipserver.Server) {
+		return func(t *testing.T, s *zulipserver.Server) {
+			if err := s.EditStream(stream, f); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	tests := []struct {
+		name    string
+		to      string
+		level   int
+		prepare func(*testing.T, *zulipserver.Server)
+		reason  check.Reason
+		text    string
+	}{
+		{"unknown", "nowhere", 0, nil, check.Config, "no such channel, or none that the test bot a-bot@chat.example.org may see: Channel 'nowhere' does not exist (STREAM_DOES_NOT_EXIST)"},
+		{"unknown, before 9.0", "nowhere", 200, nil, check.Config, "Stream 'nowhere' does not exist (STREAM_DOES_NOT_EXIST)"},
+		{"private", stream, 0, edit(func(c *zulipserver.Channel) { c.Private = true }), check.Data, "Not authorized to send to channel 'tower' (BAD_REQUEST)"},
+		{"archived", stream, 0, edit(func(c *zulipserver.Channel) { c.Archived = true }), check.Data, "Not authorized to send to channel 'tower' (BAD_REQUEST)"},
+		{"closed", stream, 0, edit(func(c *zulipserver.Channel) { c.Closed = true }), check.Data, "You do not have permission to post in this channel. (BAD_REQUEST)"},
+	}
+	for _, tt := range tests {
+		s := zulipserver.StartTest(t, zulipserver.Options{FeatureLevel: tt.level})
+		c := newClient(t, s, mail)
+		if _, err := s.AddStream(stream); err != nil {
+			t.Fatal(err)
+		}
+		if tt.prepare != nil {
+			tt.prepare(t, s)
+		}
+		_, maybe, err := c.Send(context.Background(), zulip.Recipient{Stream: tt.to, Topic: "t"}, register(t, c).Level, "x", limit)
+		if check.ReasonOf(err) != tt.reason || maybe || !strings.Contains(err.Error(), tt.text) {
+			t.Errorf("%s: Send() = %v, reason %s, maybe %v; want %s, %q", tt.name, err, check.ReasonOf(err), maybe, tt.reason, tt.text)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	for text, want := range map[string]string{
+		"tower": "tower", " tower ": "tower", "": "", " ": "", strings.Repeat("ü", 60): strings.Repeat("ü", 60),
+		strings.Repeat("ü", 61): "", "a\nb": "", "a\x00": "", "\xff": "",
+	} {
+		if got, err := zulip.ParseStream(text); got != want || (err == nil) != (want != "") {
+			t.Errorf("ParseStream(%q) = %q, %v; want %q", text, got, err, want)
+		}
 	}
 }

@@ -35,6 +35,7 @@ const (
 	codeNoRealm   = "NONEXISTENT_SUBDOMAIN"
 	codeRealmOff  = "REALM_DEACTIVATED"
 	codeUserOff   = "USER_DEACTIVATED"
+	codeNoStream  = "STREAM_DOES_NOT_EXIST"
 )
 
 // maxRetryAfter bounds what a server can make us say.
@@ -128,6 +129,8 @@ func (q asked) refusal(e *Error) error {
 		return fault(check.Unavailable, "the organization is deactivated: "+said)
 	case e.Code == codeUserOff:
 		return fault(check.Auth, "the "+q.bot+" is deactivated: "+said)
+	case e.Code == codeNoStream:
+		return fault(check.Config, "no such channel, or none that the "+q.bot+" may see: "+said)
 	case e.Code == codeNoRealm:
 		return fault(check.Config, "no organization at this address: "+said)
 	case e.Status == http.StatusUnauthorized:

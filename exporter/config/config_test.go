@@ -233,9 +233,18 @@ func TestLoad(t *testing.T) {
 	}
 	const plain = "checks: [{check: fake_queue}]"
 	const secret = "checks:\n- check: fake_queue\n  options:\n    password: hunter2\n"
+	const proxy = "checks:\n- check: proxied\n  options:\n    proxy: http://u:hunter2@p\n"
+	checks := append(catalog(), &check.Definition{Name: "proxied", Title: "PROXIED", Interval: time.Minute, Timeout: time.Second, New: func(fs *pflag.FlagSet) check.Check {
+		fs.String("proxy", "", "")
+		options.MayHoldPassword(fs, "proxy", "--proxy-password-file")
+		return &fake{}
+	}})
 	for _, c := range []struct {
 		name, path, want string
 	}{
+		{"password in an address, private", write(0o600, proxy), ""},
+		{"password in an address, readable by all", write(0o644, proxy), ":4: option proxy: a secret in a file of mode 0644"},
+		{"address without a password, readable by all", write(0o644, strings.Replace(proxy, "u:hunter2@", "", 1)), ""},
 		{"plain, readable by all", write(0o644, plain), ""},
 		{"secret, private", write(0o600, secret), ""},
 		{"secret, shared with a group", write(0o640, secret), ""},
@@ -244,7 +253,7 @@ func TestLoad(t *testing.T) {
 		{"directory", t.TempDir(), "not a regular file (directory)"},
 		{"huge", write(0o600, plain+strings.Repeat("\n", maxFile)), "more than 4194304 bytes"},
 	} {
-		_, err := Load(c.path, catalog())
+		_, err := Load(c.path, checks)
 		switch {
 		case c.want == "" && err != nil:
 			t.Errorf("%s: Load = %v; want nil", c.name, err)

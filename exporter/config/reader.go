@@ -273,13 +273,13 @@ func (r *reader) options(c *Check, n *yaml.Node) {
 			continue
 		}
 		lines[flag.Name] = f.line
-		if options.IsSecret(flag) {
+		items := r.items(f.value, "option "+flag.Name)
+		if slices.ContainsFunc(items, func(i item) bool { return options.HoldsSecret(flag, i.text) }) {
 			if r.inlineSecret != "" {
 				r.fail(f.line, "option %s: %s", flag.Name, r.inlineSecret)
 			}
 			c.secret[flag.Name] = true
 		}
-		items := r.items(f.value, "option "+flag.Name)
 		if _, list := flag.Value.(pflag.SliceValue); !list && len(items) > 1 {
 			r.fail(f.line, "option %s takes one value, not a list", flag.Name)
 			continue

@@ -63,9 +63,12 @@ const dueGrace = time.Second
 
 func newRunner(s *Scheduler, job Job, spread time.Duration) *runner {
 	r := &runner{
-		scheduler: s, job: job, memory: &memory{}, added: time.Now(),
+		scheduler: s, job: job, memory: job.Memory, added: time.Now(),
 		slots: newSlots(s.origin, s.options.Seed, job.key(), job.Interval, spread),
 		idle:  make(chan struct{}), gone: make(chan struct{}),
+	}
+	if r.memory == nil {
+		r.memory = &memory{}
 	}
 	r.due = r.added.Add(r.slots.first + job.Timeout + dueGrace)
 	r.state.Store(&state{next: r.added.Add(r.slots.first)})
@@ -167,6 +170,9 @@ func (r *runner) loop() {
 func (r *runner) run() (hang <-chan struct{}, ok bool) {
 	if !r.scheduler.bound.take(r.ctx) {
 		return nil, false
+	}
+	if delayed := r.scheduler.options.Delayed; delayed != nil {
+		delayed(max(time.Since(r.state.Load().next), 0))
 	}
 	r.update(func(s *state) { s.running = true })
 	result := r.look()

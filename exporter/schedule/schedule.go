@@ -37,6 +37,9 @@ type Job struct {
 	// MemoryKey is equal for jobs that look at the same thing in the same
 	// way, however they judge it: what they remember outlives a Set.
 	MemoryKey string
+	// Memory keeps what the job remembers; nil: as long as the scheduler does.
+	// A Set that knows the MemoryKey goes on with the memory of the job before.
+	Memory check.Memory
 }
 
 type key struct{ check, target string }
@@ -52,6 +55,9 @@ type Options struct {
 	// none) and the new one. What it returns is kept beside the result: a
 	// face makes there, once, what it would else make at every reading.
 	Finished func(before, now *check.Result) any
+	// Delayed is called as each look begins with how long after its slot that
+	// is: the time that it waited for a place and that the machine was busy.
+	Delayed func(time.Duration)
 }
 
 // Scheduler runs jobs. Its methods may be called from any goroutine.

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -198,6 +201,87 @@ func TestAgeByBothClocks(t *testing.T) {
 			t.Errorf("%s: age = %v; want %v", c.name, got, c.want)
 		}
 	}
+}
+
+// How late looks begin is told: nothing where there is a place, the time of
+// the look before where there is one place only.
+func TestDelayed(t *testing.T) {
+	for places, want := range map[int]time.Duration{2: 0, 1: 5 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			var mu sync.Mutex
+			var delays []time.Duration
+			s := New(Options{Delayed: func(d time.Duration) {
+				mu.Lock()
+				defer mu.Unlock()
+				delays = append(delays, d)
+			}})
+			slow := &fake{run: func(ctx context.Context, _ *check.Report) error { time.Sleep(5 * time.Second); return nil }}
+			mustSet(t, s, Plan{Jobs: []Job{slow.job("a")}, Places: places})
+			synctest.Wait()
+			mustSet(t, s, Plan{Jobs: []Job{slow.job("a"), (&fake{}).job("b")}, Places: places}) // both at once
+			time.Sleep(30 * time.Second)
+			mustStop(t, s)
+			mu.Lock()
+			defer mu.Unlock()
+			if len(delays) < 2 || delays[0] != 0 || slices.Max(delays) != want {
+				t.Errorf("with places for %d looks: delays %v; want the first 0, the longest %v", places, delays, want)
+			}
+		})
+	}
+}
+
+// Hundreds of checks, a fifth of which hang until their deadline or beyond it:
+// after an hour there are as many goroutines as after minutes, none of the
+// others was late, and each has looked each minute.
+func TestManyHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const jobs, minutes = 500, 60
+		release := make(chan struct{})
+		var late atomic.Int64
+		s := New(Options{Delayed: func(d time.Duration) {
+			if d > 0 {
+				late.Add(1)
+			}
+		}})
+		p := Plan{Places: jobs / 5, Spread: time.Minute}
+		healthy := make([]*fake, 0, jobs)
+		for i := range jobs {
+			f := &fake{}
+			switch {
+			case i%50 == 0:
+				f.run = func(context.Context, *check.Report) error { <-release; return nil }
+			case i%5 == 0:
+				f.run = func(ctx context.Context, _ *check.Report) error { <-ctx.Done(); return ctx.Err() }
+			default:
+				healthy = append(healthy, f)
+			}
+			p.Jobs = append(p.Jobs, f.job(fmt.Sprint(i)))
+		}
+		mustSet(t, s, p)
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		before := runtime.NumGoroutine()
+		time.Sleep((minutes - 5) * time.Minute)
+		synctest.Wait()
+		// Those that hang until their deadline are some more or less at any
+		// moment.
+		if got := runtime.NumGoroutine(); got > before+jobs/5 {
+			t.Errorf("%d goroutines after %d minutes, %d after 5; want no more of them", got, minutes, before)
+		}
+		if got := late.Load(); got > 0 {
+			t.Errorf("%d looks began late; want none", got)
+		}
+		for i, f := range healthy {
+			if got := f.looks(); got < minutes-1 || got > minutes+1 {
+				t.Errorf("healthy job %d has looked %d times in %d minutes", i, got, minutes)
+			}
+		}
+		if got := s.Stats(); got.Hanging != jobs/50 {
+			t.Errorf("Stats() = %+v; want %d hanging", got, jobs/50)
+		}
+		close(release)
+		mustStop(t, s)
+	})
 }
 
 func TestFirstLookOverdue(t *testing.T) {

@@ -118,9 +118,9 @@ func (s *barman) list(ctx context.Context, at moment) (*listing, error) {
 
 // barmanWrongs are the words of Barman 2 and 3.
 var barmanWrongs = []wrong{
-	{says: "please run barman as", reason: check.Permission, means: "only Barman's own user may run it: use --barman-json-file"},
-	{says: "Permission denied", reason: check.Permission, means: "permission denied: use --barman-json-file"},
-	{says: "PermissionError", reason: check.Permission, means: "permission denied: use --barman-json-file"},
+	{says: "please run barman as", reason: check.Permission, means: "only Barman's own user may run it"},
+	{says: "Permission denied", reason: check.Permission, means: "permission denied"},
+	{says: "PermissionError", reason: check.Permission, means: "permission denied"},
 	{says: "Unknown server", reason: check.Config, means: "Barman has no such server"},
 	{says: "No section", reason: check.Config, means: "its configuration is not in order"},
 }
@@ -130,16 +130,12 @@ func (s *barman) ask(ctx context.Context) (*answer, error) {
 	if s.config != "" {
 		args = append(args, "-c", s.config)
 	}
-	args = append(args, "-q", "-f", "json", "list-backup")
+	args = append(args, "-f", "json", "list-backup")
 	out, err := command.Command{
 		Stage: "list the backups with", Path: s.tool, Args: append(args, s.servers...), Limit: wholeLook, Max: maxList,
 	}.Run(ctx)
-	var exit *command.ExitError
-	if errors.As(err, &exit) && out != nil && strings.Contains(string(out.Stdout), "Unknown server") {
-		exit.Stderr = check.Clean(string(out.Stdout)) // with -f json it says so in its JSON
-	}
 	if err != nil {
-		return nil, toolRefusal(err, barmanWrongs)
+		return nil, toolRefusal(out, err, "", ": use --barman-json-file", barmanWrongs)
 	}
 	return &answer{from: s.tool, output: out.Stdout}, nil
 }

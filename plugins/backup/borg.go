@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -135,13 +136,33 @@ func (s *borg) list(ctx context.Context, at moment) (*listing, error) {
 
 // borgWrongs are the names of Borg's errors (msgid of its JSON log).
 var borgWrongs = []wrong{
+	{says: "Permission denied", reason: check.Permission, means: "permission denied"},
 	{says: "PassphraseWrong", reason: check.Auth, means: "wrong passphrase"},
 	{says: "NoPassphraseFailure", reason: check.Config, means: "no passphrase: give --borg-passphrase-file"},
-	{says: "Repository.DoesNotExist", reason: check.Data, means: "there is no repository (moved away, not mounted?)"},
-	{says: "Repository.InvalidRepository", reason: check.Data, means: "it is no repository of Borg"},
-	{says: "Permission denied", reason: check.Permission, means: "permission denied"},
+	{says: "Repository.DoesNotExist", gone: true, reason: check.Data, means: "there is no repository: moved away or not mounted"},
+	{says: "Repository.InvalidRepository", gone: true, reason: check.Data, means: "it is no repository of Borg: not mounted?"},
+	{says: "Repository.CheckNeeded", gone: true, reason: check.Data, means: "the repository is damaged: run 'borg check'"},
+	{says: "IntegrityError", gone: true, reason: check.Data, means: "the repository is damaged: run 'borg check'"},
 	{says: "LockTimeout", reason: check.Data, means: "the repository is locked"},
-	{says: "ConnectionClosed", reason: check.Dial, means: "the connection was closed"},
+}
+
+// borgMessage finds the text of an error in Borg's log of JSON lines, and
+// borgCause what raised it, in the traceback.
+var (
+	borgMessage = regexp.MustCompile(`"message": "((?:[^"\\]|\\.)*)", "levelname": "(?:ERROR|CRITICAL)"`)
+	borgCause   = regexp.MustCompile(`[A-Z]\w*Error: (?:[^"\\]|\\[^n])*`)
+)
+
+// borgSaid is the error that Borg's log is about.
+func borgSaid(log string) string {
+	text := ""
+	if m := borgMessage.FindStringSubmatch(log); m != nil {
+		text = m[1]
+	}
+	if cause := borgCause.FindString(log); cause != "" && (text == "" || text == "Local Exception") {
+		text = cause
+	}
+	return check.Clean(strings.NewReplacer(`\"`, `"`, `\n`, " ", `\\`, `\`).Replace(text))
 }
 
 // ask runs borg without taking a lock (--bypass-lock), in UTC, with a
@@ -154,7 +175,7 @@ func (s *borg) ask(ctx context.Context, repo string, l location) (*answer, error
 	}
 	if s.passphraseFile != "" {
 		if _, err := safefile.ReadSecret(s.passphraseFile, *s.lax); err != nil { // who may read it
-			return nil, err
+			return nil, withGrant(err, s.passphraseFile)
 		}
 		env = append(env, "BORG_PASSCOMMAND=/bin/cat "+quote(s.passphraseFile))
 	}
@@ -178,7 +199,10 @@ func (s *borg) ask(ctx context.Context, repo string, l location) (*answer, error
 		err = nil // a warning, and the list
 	}
 	if err != nil {
-		return nil, toolRefusal(err, borgWrongs)
+		if exit != nil && out != nil {
+			exit.Stderr = cmp.Or(borgSaid(out.Log), exit.Stderr)
+		}
+		return nil, toolRefusal(out, err, l.path, ", or use --borg-json-file", borgWrongs)
 	}
 	return &answer{from: l.text, output: out.Stdout}, nil
 }

@@ -71,7 +71,7 @@ var (
 	}
 	size = &check.Metric{
 		Family: "backup", Key: "size", Unit: check.Bytes, Labels: []string{label},
-		Help: "Size of the newest good backup: of the database for pgBackRest, of the file for a dump.",
+		Help: "Size of the newest good backup: of the database for pgBackRest and wal-g, of the file for a dump, of what was saved for others.",
 	}
 	took = &check.Metric{
 		Family: "backup", Key: "duration", Unit: check.Seconds, Labels: []string{label},
@@ -119,6 +119,7 @@ var Definition = &check.Definition{
 		"check_backup --stanza main",
 		"check_backup --path '/var/backups/zulip/*.sql.gz' -w 25h -c 49h",
 		"check_backup --path /var/backups/postgresql --verify -t 10m",
+		"check_backup --restic-repo /srv/restic --restic-password-file /etc/belfry/restic --content 'uploads=*:/home/zulip/uploads'",
 		"check_backup --json-file /var/lib/belfry-postgres/pgbackrest.json --stanza main -w listed=30min",
 		"check_backup --stanza main -H db1 -U monitor --password-file /etc/belfry/pg-password",
 		"check_backup --only archiving -H /run/postgresql -U monitor",
@@ -129,6 +130,8 @@ var Definition = &check.Definition{
 	Privileges: []string{
 		"pgBackRest: read its configuration and repository, mostly by membership in the group of the repository (postgres); or only " +
 			"a file that the repository's user writes from cron, for --json-file.",
+		"restic, Borg: read the repository and its password; Barman: be its user; wal-g: read the storage; or only a file that " +
+			"their own user writes from cron, for --restic-json-file and the like. Nothing is locked or written.",
 		"Dumps: read them, because a dump that was cut off is known by its contents; with --stat-only only their directory.",
 		"Archiving: a role that may log in to PostgreSQL, without pg_monitor: CREATE ROLE monitor LOGIN PASSWORD '...'; " +
 			"GRANT EXECUTE ON FUNCTION pg_ls_archive_statusdir() TO monitor; (in the database postgres, which it logs in to).",

@@ -152,11 +152,10 @@ func settle(ctx context.Context, sets []set, a *answer, at moment) {
 var resticWrongs = []wrong{
 	{says: "permission denied", reason: check.Permission, means: "permission denied"},
 	{code: 12, reason: check.Auth, means: "wrong password"},
-	{says: "wrong password or no key found", reason: check.Auth, means: "wrong password"},
+	{says: "wrong password or no key found", reason: check.Auth, means: "wrong password, or the repository has lost its keys"},
 	{says: "an empty password is not a password", reason: check.Config, means: "no password: give --restic-password-file"},
-	{says: "password from stdin", reason: check.Config, means: "no password: give --restic-password-file"},
-	{code: 10, reason: check.Data, means: "there is no repository"},
-	{says: "unable to open config file", reason: check.Data, means: "there is no repository (moved away, not mounted?) or it cannot be reached"},
+	{code: 10, gone: true, reason: check.Data, means: "there is no repository"},
+	{says: "config: no such file or directory", gone: true, reason: check.Data, means: "there is no repository: moved away or not mounted"},
 }
 
 // ask runs restic without taking a lock and without a cache: it changes
@@ -168,7 +167,7 @@ func (s *restic) ask(ctx context.Context, repo string, l location) (*answer, err
 	}
 	if s.passwordFile != "" {
 		if _, err := safefile.ReadSecret(s.passwordFile, *s.lax); err != nil { // who may read it
-			return nil, err
+			return nil, withGrant(err, s.passwordFile)
 		}
 		env = append(env, "RESTIC_PASSWORD_FILE="+s.passwordFile)
 	}
@@ -180,9 +179,30 @@ func (s *restic) ask(ctx context.Context, repo string, l location) (*answer, err
 		Args: []string{"snapshots", "--json", "--no-lock", "--no-cache"},
 	}.Run(ctx)
 	if err != nil {
-		return nil, toolRefusal(err, resticWrongs)
+		return nil, toolRefusal(out, err, l.path, ", or use --restic-json-file", resticWrongs)
 	}
-	return &answer{from: l.text, output: out.Stdout}, nil
+	return &answer{from: l.text, output: out.Stdout, wrong: lostSnapshots(out.Log)}, nil
+}
+
+// lostSnapshots are the snapshots that restic cannot read. It says so, leaves
+// them out and ends well.
+func lostSnapshots(log string) []string {
+	lost := 0
+	first := ""
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, "could not load snapshot") || strings.Contains(line, "Ignoring ") {
+			if lost++; first == "" {
+				first = check.Clean(line)
+			}
+		}
+	}
+	switch lost {
+	case 0:
+		return nil
+	case 1:
+		return []string{"restic says: " + first}
+	}
+	return []string{fmt.Sprintf("restic says: %s, and %d more", first, lost-1)}
 }
 
 // snapshot is an element of the output of restic snapshots --json.

@@ -30,6 +30,7 @@ type answer struct {
 	file   bool   // it was read from a file
 	output []byte
 	lists  []list
+	wrong  []string // what the tool says is wrong, beside its list
 }
 
 // readList reads what a tool printed into a file.
@@ -83,8 +84,16 @@ func gather(ctx context.Context, asks []ask, parse func(*answer) ([]set, []strin
 		if err == nil {
 			var notes []string
 			sets, notes, err = parse(answers[i])
+			if len(answers[i].wrong) > 0 {
+				sets = append(sets, set{name: one.name, wrong: answers[i].wrong})
+			}
 			l.notes = append(l.notes, notes...)
 			l.lists = append(l.lists, answers[i].lists...)
+		}
+		var gone *goneError
+		if errors.As(err, &gone) {
+			l.sets = append(l.sets, set{name: one.name, wrong: []string{gone.text}})
+			continue
 		}
 		if err != nil {
 			if len(asks) == 1 {
@@ -159,7 +168,7 @@ func (e *environment) read() ([]string, error) {
 	}
 	data, err := safefile.ReadSecret(e.path, *e.lax)
 	if err != nil {
-		return nil, err
+		return nil, withGrant(err, e.path)
 	}
 	vars, err := parseEnvironment(string(data), e.prefixes)
 	if err != nil {
@@ -196,31 +205,63 @@ func parseEnvironment(text string, prefixes []string) ([]string, error) {
 }
 
 // toolRefusal names the reason why a tool failed, by what it said, and what
-// helps. The words are those of the tools in English (LC_ALL=C).
-func toolRefusal(err error, wrongs []wrong) error {
+// helps. The words are those of the tools in English (LC_ALL=C), in whatever
+// case. The path is of what it looked at, empty for what is not here;
+// otherwise helps where it may not.
+func toolRefusal(out *command.Output, err error, path, otherwise string, wrongs []wrong) error {
 	var exit *command.ExitError
 	var fault *check.Fault
-	if !errors.As(err, &exit) || !errors.As(err, &fault) {
+	if !errors.As(err, &exit) || !errors.As(err, &fault) || out == nil {
 		return err
 	}
-	for _, w := range wrongs {
-		if w.code != 0 && w.code != exit.Code || w.says == "" && w.code == 0 || !strings.Contains(exit.Stderr, w.says) {
+	log := strings.ToLower(out.Log + string(out.Stdout[:min(len(out.Stdout), 4096)]))
+	for _, w := range slices.Concat(wrongs, networkWrongs) {
+		if w.code != 0 && w.code != exit.Code || !strings.Contains(log, strings.ToLower(w.says)) {
 			continue
 		}
 		sorted := *fault
 		sorted.Reason = w.reason
 		sorted.Err = fmt.Errorf("%s: %w", w.means, fault.Err)
-		if w.reason == check.Permission {
-			sorted.Err = fmt.Errorf("%s (user %s): %w", w.means, whoami(), fault.Err)
+		switch {
+		case w.gone:
+			return &goneError{text: w.means + ": " + exit.Error(), err: &sorted}
+		case w.reason == check.Permission:
+			who := " (user " + whoami() + otherwise + ")"
+			if path != "" {
+				who = grant(path, otherwise)
+			}
+			sorted.Err = fmt.Errorf("%s%s: %w", w.means, who, fault.Err)
 		}
 		return &sorted
 	}
 	return err
 }
 
+// goneError is the end of a tool that has looked and found nothing to restore
+// from: no fault of the look.
+type goneError struct {
+	text string
+	err  error
+}
+
+func (e *goneError) Error() string { return e.err.Error() }
+func (e *goneError) Unwrap() error { return e.err }
+
+// networkWrongs are the words of libraries that all tools use.
+var networkWrongs = []wrong{
+	{says: "connection refused", reason: check.Dial, means: "connection refused"},
+	{says: "no such host", reason: check.DNS, means: "no such host"},
+	{says: "could not resolve hostname", reason: check.DNS, means: "no such host"},
+	{says: "no route to host", reason: check.Dial, means: "no route to host"},
+	{says: "connection timed out", reason: check.Timeout, means: "no answer"},
+	{says: "i/o timeout", reason: check.Timeout, means: "no answer"},
+	{says: "connection closed by remote host", reason: check.Dial, means: "the connection was closed"},
+}
+
 // wrong is how a tool fails.
 type wrong struct {
 	code   int    // exit code; zero: any
+	gone   bool   // there is nothing to restore from
 	says   string // on standard error; empty: anything
 	reason check.Reason
 	means  string

@@ -103,7 +103,7 @@ func (s *walg) ask(ctx context.Context) (*answer, error) {
 		Stage: "list the backups with", Path: s.tool, Args: []string{"backup-list", "--detail", "--json"}, Env: env, Limit: wholeLook, Max: maxList,
 	}.Run(ctx)
 	if err != nil {
-		return nil, toolRefusal(err, walgWrongs)
+		return nil, toolRefusal(out, err, "", ": use --wal-g-list-file", walgWrongs)
 	}
 	return &answer{from: "wal-g", output: out.Stdout}, nil
 }

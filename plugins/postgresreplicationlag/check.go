@@ -4,6 +4,9 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"math"
+	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -13,6 +16,12 @@ import (
 
 //go:embed query.sql
 var query string
+
+//go:embed errors.sql
+var errorsQuery string
+
+// countsErrors is the first version with pg_stat_subscription_stats.
+const countsErrors = 15
 
 // oldest is the first version whose views have all that the query asks for
 // (reply_time of pg_stat_replication).
@@ -25,6 +34,7 @@ const application = "check_postgres_replication_lag"
 type lagCheck struct {
 	options *postgres.Options
 	want    expectation
+	delayed []string
 	servers []*postgres.Server
 }
 
@@ -34,6 +44,9 @@ func newCheck(fs *pflag.FlagSet) check.Check {
 	fs.StringArrayVar(&c.want.names, "standby", nil, "application_name, or a glob, of a standby that must be connected to one of the servers; several: repeat")
 	fs.StringVar(&c.want.role, "expect", "", "primary or standby: what every server given must be (default: either)")
 	fs.StringArrayVar(&c.want.ignoredSlots, "ignore-slot", nil, "name, or a glob, of replication slots that may be inactive or lost; several: repeat")
+	fs.BoolVar(&c.want.archive, "archive", false, "standbys without a connection are meant to be: they restore from an archive (restore_command)")
+	fs.StringArrayVar(&c.delayed, "delayed", nil, "NAME=DELAY, such as offsite=1h: application_name, or a glob, of a standby that a primary shows and that replays late on purpose (recovery_min_apply_delay); several: repeat")
+	fs.DurationVar(&c.want.forget, "forget", 24*time.Hour, "how long a standby that is gone, or a server that was replaced, is spoken of")
 	return c
 }
 
@@ -42,6 +55,11 @@ func (c *lagCheck) Prepare() (check.Setup, error) {
 	if err := c.want.validate(); err != nil {
 		return check.Setup{}, err
 	}
+	delays, err := parseDelays(c.delayed)
+	if err != nil {
+		return check.Setup{}, err
+	}
+	c.want.delays = delays
 	servers, err := c.options.Servers()
 	if err != nil {
 		return check.Setup{}, err
@@ -88,6 +106,18 @@ func look(ctx context.Context, s *postgres.Server) (*facts, error) {
 	if err != nil {
 		return nil, &check.Fault{Reason: check.Data, Stage: stage, Peer: s.String(), Err: err}
 	}
+	if len(f.Subscriptions) == 0 || conn.Version() < countsErrors {
+		return f, nil
+	}
+	if answer, err = conn.QueryValue(ctx, stage, errorsQuery); err != nil {
+		return nil, err
+	}
+	if answer == nil {
+		return f, nil
+	}
+	if err := f.addErrors(answer); err != nil {
+		return nil, &check.Fault{Reason: check.Data, Stage: stage, Peer: s.String(), Err: err}
+	}
 	return f, nil
 }
 
@@ -100,11 +130,40 @@ type expectation struct {
 	names        []string
 	role         string
 	ignoredSlots []string
+	archive      bool // standbys may be fed by restore_command alone
+	delays       []delay
+	forget       time.Duration
+}
+
+// delay is what --delayed says of a standby.
+type delay struct {
+	glob    string
+	seconds float64
+}
+
+// parseDelays reads NAME=DELAY; a plain number is in seconds.
+func parseDelays(texts []string) ([]delay, error) {
+	var delays []delay
+	for _, text := range texts {
+		equals := strings.LastIndexByte(text, '=')
+		if equals < 1 {
+			return nil, fmt.Errorf("--delayed %q: write NAME=DELAY, such as offsite=1h", text)
+		}
+		r, err := check.ParseRange(text[equals+1:], check.Seconds)
+		if err != nil || r.Start != 0 || r.Inside || !(r.End > 0) || math.IsInf(r.End, 1) {
+			return nil, fmt.Errorf("--delayed %q: %q is no delay, such as 90s, 30min or 1h", text, text[equals+1:])
+		}
+		delays = append(delays, delay{glob: text[:equals], seconds: r.End})
+	}
+	return delays, nil
 }
 
 func (e *expectation) validate() error {
 	if e.standbys < unsaid {
 		return fmt.Errorf("--standbys %d: a number of standbys, 0 for a server that stands alone", e.standbys)
+	}
+	if e.forget < 0 {
+		return fmt.Errorf("--forget %v: a time, 0 to say nothing", e.forget)
 	}
 	switch e.role {
 	case "", rolePrimary, roleStandby:

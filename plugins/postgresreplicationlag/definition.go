@@ -20,6 +20,7 @@ var Definition = &check.Definition{
 		"check_postgres_replication_lag -H db1 -H db2:5433 --standby db2 -U monitor -w 16MiB -c 80MiB",
 		"check_postgres_replication_lag -H db2 --expect standby -U monitor",
 		"check_postgres_replication_lag -H /run/postgresql --standbys 0",
+		"check_postgres_replication_lag --service prod -w lag=1min -c lag=5min",
 	},
 	Peer:     "postgres",
 	Interval: time.Minute,
@@ -29,10 +30,14 @@ var Definition = &check.Definition{
 		"a line for it in pg_hba.conf of every server: host postgres monitor ADDRESS/32 scram-sha-256",
 		"no pg_monitor: that role reads the password of the replication out of primary_conninfo",
 	},
-	Metrics: []*check.Metric{replayLag, flushLag, writeLag, replyAge, messageAge, standbys, slotRetained, primary, timeline},
+	Metrics: []*check.Metric{
+		replayLag, flushLag, writeLag, lag, replyAge, messageAge, lastReplay, standbys, slotRetained, slotUnconfirmed, slotLag,
+		subscriptionAge, subscriptionErrors, conflicts, conflictRate, primary, timeline,
+	},
 	Findings: []*check.Finding{
-		twoPrimaries, differentTimelines, differentSystems, sameServer, wrongRole, noStandby, standbyMissing, standbyState,
-		synchronousMissing, slotInactive, slotUnreserved, slotLost, noReceiver, receiverState, receiverBegins, replayPaused, clocksDiffer, noTimeout,
+		twoPrimaries, noPrimary, differentTimelines, differentSystems, systemChanged, sameServer, wrongRole, noStandby, standbyMissing, standbyGone, standbyState,
+		synchronousMissing, slotInactive, slotUnreserved, slotLost, subscriptionDown, subscriptionDisabled, subscriptionFails,
+		noReceiver, archiveRecovery, receiverState, receiverBegins, replayPaused, clocksDiffer, noTimeout,
 	},
 	New: newCheck,
 }
@@ -63,6 +68,11 @@ var (
 		Warning: lagWarning, Critical: lagCritical,
 		Help: "Bytes of the log that a standby has not received and written yet.",
 	}
+	lag = &check.Metric{
+		Family: family, Key: "lag", Title: "lag", Unit: check.Seconds, Labels: []string{"server", "standby"},
+		Warning: "60s", Critical: "5min",
+		Help: "Seconds for which log has been there that a standby has not replayed, where that can be told; without a standby label, as the standby itself sees it.",
+	}
 	replyAge = &check.Metric{
 		Family: family, Key: "reply_age", Title: "silent for", Unit: check.Seconds, Labels: []string{"server", "standby"},
 		Critical: "40s",
@@ -73,6 +83,11 @@ var (
 		Critical: "40s",
 		Help:     "Seconds since a standby heard from the server that it receives from. The default limit is for default timeouts; a server with others is judged by its own.",
 	}
+	lastReplay = &check.Metric{
+		Family: family, Key: "last_replay", Title: "newest commit replayed", Kind: check.Since, Labels: []string{"server"},
+		Warning: "1h", Critical: "24h",
+		Help: "When the newest transaction was committed that a standby without a connection has replayed out of its archive.",
+	}
 	standbys = &check.Metric{
 		Family: family, Key: "standbys", Title: "standbys connected", Labels: []string{"server"},
 		Help: "Standbys that are connected; WAL archivers, base backups and logical subscribers are none.",
@@ -80,6 +95,34 @@ var (
 	slotRetained = &check.Metric{
 		Family: family, Key: "slot_retained", Title: "log kept by the slot", Unit: check.Bytes, Labels: []string{"server", "slot"},
 		Help: "Bytes of the log that a replication slot keeps from being removed.",
+	}
+	slotUnconfirmed = &check.Metric{
+		Family: family, Key: "slot_unconfirmed", Title: "log not confirmed by the subscriber", Unit: check.Bytes, Labels: []string{"server", "slot"},
+		Warning: "1GiB",
+		Help:    "Bytes of the log for which the subscriber of a logical slot has not confirmed that it needs them no more.",
+	}
+	slotLag = &check.Metric{
+		Family: family, Key: "slot_lag", Title: "subscriber's lag", Unit: check.Seconds, Labels: []string{"server", "slot"},
+		Warning: "5min", Critical: "1h",
+		Help: "Seconds for which log has been there that the subscriber of a logical slot has not confirmed, by the looks that saw it.",
+	}
+	subscriptionAge = &check.Metric{
+		Family: family, Key: "subscription_age", Title: "publisher silent for", Unit: check.Seconds, Labels: onSubscription,
+		Warning: "40s", Critical: "5min",
+		Help: "Seconds since the worker of a subscription took a message. The default warning is for default timeouts; a server with others is judged by its own.",
+	}
+	subscriptionErrors = &check.Metric{
+		Family: family, Key: "subscription_errors", Title: "errors", Kind: check.Counter, Labels: onSubscription,
+		Help: "Errors of a subscription in copying tables and applying changes, since the server's statistics were reset.",
+	}
+	conflicts = &check.Metric{
+		Family: family, Key: "conflicts", Title: "queries cancelled", Kind: check.Counter, Labels: []string{"server", "conflict"},
+		Help: "Queries that a standby has cancelled because they stood in the way of replay, since its statistics were reset.",
+	}
+	conflictRate = &check.Metric{
+		Family: family, Key: "conflict_rate", Title: "queries cancelled per minute", Labels: onServer,
+		Warning: "1",
+		Help:    "Queries per minute that a standby has cancelled for replay since the previous look.",
 	}
 	primary = &check.Metric{
 		Family: family, Key: "primary", Title: "writable", Labels: []string{"server"},
@@ -95,11 +138,34 @@ var (
 	onServer  = []string{"server"}
 	onStandby = []string{"server", "standby"}
 	onSlot    = []string{"server", "slot"}
+
+	onSubscription = []string{"server", "subscription"}
 )
 
 var (
 	twoPrimaries = &check.Finding{
 		Key: "two_primaries", State: check.Critical, Help: "split brain: several of the servers are writable copies of one cluster",
+	}
+	noPrimary = &check.Finding{
+		Key: "no_primary", State: check.Critical, Help: "standbys receive from each other in a circle, and no primary feeds them",
+	}
+	systemChanged = &check.Finding{
+		Key: "system_changed", State: check.Warning, Labels: onServer, Help: "an address leads to another cluster than at an earlier look: its system identifier is another",
+	}
+	standbyGone = &check.Finding{
+		Key: "standby_gone", State: check.Warning, Labels: onStandby, Help: "a standby was connected at an earlier look and is not any more, and nothing says whether it should be",
+	}
+	subscriptionDown = &check.Finding{
+		Key: "subscription_down", State: check.Critical, Labels: onSubscription, Help: "an enabled subscription has no worker",
+	}
+	subscriptionDisabled = &check.Finding{
+		Key: "subscription_disabled", State: check.Warning, Labels: onSubscription, Help: "a subscription is disabled",
+	}
+	subscriptionFails = &check.Finding{
+		Key: "subscription_fails", State: check.Warning, Labels: onSubscription, Help: "a subscription has failed since the previous look",
+	}
+	archiveRecovery = &check.Finding{
+		Key: "archive_recovery", State: check.Warning, Labels: onServer, Help: "a standby is fed by its archive alone, and nothing says whether that is meant",
 	}
 	differentTimelines = &check.Finding{
 		Key: "different_timelines", State: check.Critical, Labels: onServer, Help: "a standby is on another timeline than the primary",

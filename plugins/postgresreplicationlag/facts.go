@@ -20,13 +20,18 @@ type facts struct {
 	Role               string        `json:"role"`    // that asked
 	Granted            bool          `json:"granted"` // has pg_read_all_stats
 	Started            string        `json:"started"` // seconds since 1970, to the microsecond: no two servers have the same
+	Address            *string       `json:"address"` // its own end of our connection
+	Port               *int          `json:"port"`
 	System             string        `json:"system"`
 	CheckpointTimeline uint32        `json:"checkpoint_timeline"` // of the last (re)start point: late on a standby
+	Redo               *postgres.LSN `json:"redo"`                // where that point lies
 	SenderTimeout      float64       `json:"sender_timeout"`      // seconds, 0: never
 	ReceiverTimeout    float64       `json:"receiver_timeout"`
 	StatusInterval     float64       `json:"status_interval"`
 	ApplyDelay         float64       `json:"apply_delay"` // seconds
 	Synchronous        string        `json:"synchronous"` // synchronous_standby_names
+	Archive            bool          `json:"archive"`     // restore_command is set
+	Slot               string        `json:"slot"`        // primary_slot_name
 	File               string        `json:"file"`        // of the log being written
 	Written            *postgres.LSN `json:"written"`
 	Received           *postgres.LSN `json:"received"`
@@ -36,6 +41,10 @@ type facts struct {
 	Receiver           *receiver     `json:"receiver"`
 	Senders            []sender      `json:"senders"`
 	Slots              []slot        `json:"slots"`
+	// Conflicts are the queries that recovery has cancelled, by kind, in all
+	// databases of a standby (pg_stat_database_conflicts).
+	Conflicts     map[string]float64 `json:"conflicts"`
+	Subscriptions []subscription     `json:"subscriptions"`
 }
 
 // receiver is a standby's row of pg_stat_wal_receiver.
@@ -45,6 +54,7 @@ type receiver struct {
 	End      *postgres.LSN `json:"end"` // of the primary's log, as its last message said
 	Host     *string       `json:"host"`
 	Port     *int          `json:"port"`
+	Slot     *string       `json:"slot"`
 	Age      *float64      `json:"age"`   // seconds since the last message, or since the receiver was started
 	Heard    *bool         `json:"heard"` // a message has come since then
 }
@@ -58,6 +68,7 @@ type sender struct {
 	Write   *postgres.LSN `json:"write"`
 	Flush   *postgres.LSN `json:"flush"`
 	Replay  *postgres.LSN `json:"replay"`
+	Lag     *float64      `json:"lag"` // seconds, replay_lag as of the last reply
 	Sync    *string       `json:"sync"`
 	Age     *float64      `json:"age"` // seconds since the last reply, by the clocks of both
 
@@ -72,8 +83,22 @@ type slot struct {
 	Active    bool          `json:"active"`
 	PID       *int          `json:"pid"`
 	Restart   *postgres.LSN `json:"restart"`
+	Confirmed *postgres.LSN `json:"confirmed"` // confirmed_flush_lsn of a logical slot
 	Status    *string       `json:"status"`
 	Reason    *string       `json:"reason"`
+}
+
+// subscription is the row of a subscription's main worker in
+// pg_stat_subscription.
+type subscription struct {
+	ID      string   `json:"id"`
+	Name    string   `json:"name"`
+	Enabled *bool    `json:"enabled"`
+	PID     *int     `json:"pid"`
+	Age     *float64 `json:"age"` // seconds since the last message
+
+	errors *float64 // pg_stat_subscription_stats: since version 15
+	label  string   // tells it apart from that of another database
 }
 
 // parse reads the answer to query.sql. What every server must say and does
@@ -92,7 +117,29 @@ func parse(server string, answer []byte) (*facts, error) {
 		return nil, errors.New("the standby does not say how far it has replayed")
 	}
 	label(f.Senders)
+	names := make(map[string]int)
+	for i := range f.Subscriptions {
+		s := &f.Subscriptions[i]
+		s.label = s.Name
+		if names[s.Name]++; names[s.Name] > 1 {
+			s.label += "#" + s.ID
+		}
+	}
 	return f, nil
+}
+
+// addErrors reads the answer to errors.sql; null is no row.
+func (f *facts) addErrors(answer []byte) error {
+	var count map[string]float64
+	if err := json.Unmarshal(answer, &count); err != nil {
+		return fmt.Errorf("the errors of subscriptions are not the JSON that was asked for: %w", err)
+	}
+	for i, s := range f.Subscriptions {
+		if n, ok := count[s.ID]; ok {
+			f.Subscriptions[i].errors = &n
+		}
+	}
+	return nil
 }
 
 // writable tells a primary from a standby.
@@ -129,6 +176,36 @@ func (f *facts) position() postgres.LSN {
 		end = max(end, *f.Received)
 	}
 	return end
+}
+
+// end is where the log ends of which the server knows: its own, or also what
+// the server that it receives from has said.
+func (f *facts) end() postgres.LSN {
+	end := f.position()
+	if f.Receiver != nil && f.Receiver.End != nil {
+		end = max(end, *f.Receiver.End)
+	}
+	return end
+}
+
+// slowest is what everybody has who takes this server's log, and what it has
+// replayed itself.
+func (f *facts) slowest() postgres.LSN {
+	at := f.position()
+	if !f.writable() {
+		at = *f.Replayed
+	}
+	for _, s := range f.Senders {
+		if s.Replay != nil {
+			at = min(at, *s.Replay)
+		}
+	}
+	for _, s := range f.Slots {
+		if s.Confirmed != nil {
+			at = min(at, *s.Confirmed)
+		}
+	}
+	return at
 }
 
 // label gives senders of the same name different labels that stay the same

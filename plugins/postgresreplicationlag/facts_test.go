@@ -90,3 +90,35 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// FuzzErrors reads whatever comes in place of the errors of subscriptions.
+func FuzzErrors(f *testing.F) {
+	for _, text := range []string{`{"1" : 5}`, "null", "{}", "[]", `{"1" : "5"}`} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		a := &facts{Subscriptions: []subscription{{ID: "1"}}}
+		if err := a.addErrors(data); err != nil && a.Subscriptions[0].errors != nil {
+			t.Errorf("addErrors(%q) = %v beside %v errors", data, err, *a.Subscriptions[0].errors)
+		}
+	})
+}
+
+// FuzzMemory judges beside whatever stands in the memory: never a panic, never
+// nothing.
+func FuzzMemory(f *testing.F) {
+	l := remembered(nothingSaid)
+	l.run(0, answer(f, "idle/primary"), answer(f, "idle/standby"))
+	f.Add(l.memory.data)
+	for _, text := range []string{"", "null", "{}", `{"servers":null,"switches":{"1":null}}`, `{"servers":{"primary":null}}`} {
+		f.Add([]byte(text))
+	}
+	f.Add([]byte(`{"servers":{"primary":{"system":"` + answer(f, "idle/primary").System + `","writable":true,"standbys":{"x":null,"y":{"count":-1}},"ends":[{"at":1e300,"end":"0/0"}]}}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		l := remembered(nothingSaid)
+		l.memory.data = data
+		if r := l.run(0, answer(t, "idle/primary"), answer(t, "idle/standby")); len(r.Trace) > 0 || len(r.Values) == 0 {
+			t.Errorf("with the memory %q: %d values, %s", data, len(r.Values), r.Trace)
+		}
+	})
+}

@@ -3,6 +3,8 @@ package postgresreplicationlag
 import (
 	"io"
 	"net"
+	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -47,10 +49,15 @@ func TestFaults(t *testing.T) {
 	refuse := func(code, text string) []pgproto3.BackendMessage {
 		return []pgproto3.BackendMessage{&pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: code, Message: text}}
 	}
-	value := func(text string) []pgproto3.BackendMessage {
-		return append(loggedIn(), &pgproto3.RowDescription{Fields: []pgproto3.FieldDescription{{Name: []byte("json_build_object"), DataTypeOID: 114}}},
+	subscriber, err := os.ReadFile(recording("15-subscribed", "primary"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := func(text string) []pgproto3.BackendMessage {
+		return append([]pgproto3.BackendMessage(nil), &pgproto3.RowDescription{Fields: []pgproto3.FieldDescription{{Name: []byte("json_build_object"), DataTypeOID: 114}}},
 			&pgproto3.DataRow{Values: [][]byte{[]byte(text)}}, &pgproto3.CommandComplete{CommandTag: []byte("SELECT 1")}, ready())
 	}
+	value := func(text string) []pgproto3.BackendMessage { return append(loggedIn(), row(text)...) }
 	limited := p.bed.Postgres(testbed.PostgresOptions{Name: "limited"})
 	limited.Exec("ALTER ROLE monitor CONNECTION LIMIT 0")
 	secrets["limited"] = p.bed.WriteFileFor("", "limited.pw", limited.Password(testbed.RoleMonitor)+"\n", 0o600)
@@ -91,6 +98,11 @@ func TestFaults(t *testing.T) {
 				unknown(check.Data, "the answer is not one value")),
 			answer("empty object", value("{}"), unknown(check.Data, "says nothing of the server's role")),
 			answer("half an object", value(`{"recovery" : fal`), unknown(check.Data, "not the JSON that was asked for")),
+			answer("half an object of errors", slices.Concat(loggedIn("server_version", "15.18"), row(string(subscriber)), row(`{"1" : `)),
+				unknown(check.Data, "the errors of subscriptions are not the JSON that was asked for")),
+			answer("errors that nobody may see", append(slices.Concat(loggedIn("server_version", "15.18"), row(string(subscriber))),
+				&pgproto3.ErrorResponse{Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: "42501", Message: "permission denied for view pg_stat_subscription_stats"}, ready()),
+				unknown(check.Permission, "permission denied for view pg_stat_subscription_stats")),
 			answer("old server", append(loggedIn("server_version", "11.22"), ready()), unknown(check.Config, "PostgreSQL 11 is too old for this check")),
 			{Name: "one of two dead", Args: monitor(p.primary.Host, p.primary.Port, "-H", "127.0.0.1:1"), Want: down(check.Dial, "connect to 127.0.0.1:1: connection refused")},
 		},

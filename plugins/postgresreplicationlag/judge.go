@@ -18,22 +18,46 @@ func judge(r *check.Report, answers []*facts, want expectation) {
 			seen = append(seen, f)
 		}
 	}
+	m := recall(r)
+	for _, f := range seen {
+		m.seeSwitch(f)
+	}
 	// Findings stand in this order on line 1.
-	judgeCluster(r, seen)
+	judgeCluster(r, m, seen)
 	judgeNames(r, seen, len(seen) < len(answers), want)
 	var summaries []string
 	for _, f := range seen {
-		judgeRole(r, f, want)
+		v := view{facts: f, past: m.of(f), memory: m, seen: seen, want: want}
+		judgeRole(r, v)
+		judgeReplaced(r, v)
 		if f.writable() {
-			summaries = append(summaries, judgePrimary(r, f, want))
+			summaries = append(summaries, judgePrimary(r, v))
 		} else {
-			summaries = append(summaries, judgeStandby(r, f))
+			summaries = append(summaries, judgeStandby(r, v))
+		}
+		v.past.look(m, f)
+	}
+	judgeGone(r, m, seen, len(seen) < len(answers), want)
+	for _, metric := range []*check.Metric{lag, lastReplay, slotUnconfirmed, slotLag, subscriptionAge, subscriptionErrors, conflicts, conflictRate} {
+		if rightlyAbsent(metric, seen) {
+			r.Absent(metric)
 		}
 	}
+	m.prune(answers, seen)
+	r.Remember(m)
 	r.Summarize("%s", strings.Join(summaries, "; "))
 }
 
-func judgeRole(r *check.Report, f *facts, want expectation) {
+// view is what a server says, and what is known besides.
+type view struct {
+	*facts
+	past   *past // before this look
+	memory *memory
+	seen   []*facts // all servers that answered
+	want   expectation
+}
+
+func judgeRole(r *check.Report, f view) {
 	writable := 0.0
 	if f.writable() {
 		writable = 1
@@ -43,17 +67,19 @@ func judgeRole(r *check.Report, f *facts, want expectation) {
 		r.Observe(timeline, float64(t), f.name)
 	}
 	switch {
-	case want.role == rolePrimary && !f.writable():
+	case f.want.role == rolePrimary && !f.writable():
 		r.Find(wrongRole, f.name+" is a standby, a primary is expected here", f.name)
-	case want.role == roleStandby && f.writable():
+	case f.want.role == roleStandby && f.writable():
 		r.Find(wrongRole, fmt.Sprintf("%s is writable (timeline %d), a standby is expected here: was it promoted?", f.name, f.timeline()), f.name)
 	}
 }
 
 // judgePrimary judges a writable server's standbys and slots.
-func judgePrimary(r *check.Report, f *facts, want expectation) (summary string) {
+func judgePrimary(r *check.Report, f view) (summary string) {
+	want := f.want
 	s := judgeSenders(r, f)
-	slots := judgeSlots(r, f, want)
+	slots := judgeSlots(r, f)
+	judgeSubscriptions(r, f)
 	if want.standbys != unsaid {
 		only := map[string]string{"server": f.name}
 		n := float64(want.standbys)
@@ -91,7 +117,7 @@ func (s senders) String() string {
 }
 
 // judgeSenders judges the standbys that a server, primary or not, feeds.
-func judgeSenders(r *check.Report, f *facts) senders {
+func judgeSenders(r *check.Report, f view) senders {
 	var all senders
 	for _, s := range f.Senders {
 		// Also pg_receivewal may be what commits wait for.
@@ -139,7 +165,7 @@ func judgeSenders(r *check.Report, f *facts) senders {
 
 // judgeLag reports how far a standby is behind the end of the log, not behind
 // what has been sent: what waits for a slow link is behind too.
-func judgeLag(r *check.Report, f *facts, s sender) (behind float64) {
+func judgeLag(r *check.Report, f view, s sender) (behind float64) {
 	end := f.position()
 	behind = s.Replay.Behind(end)
 	r.Observe(replayLag, behind, f.name, s.label)
@@ -149,8 +175,15 @@ func judgeLag(r *check.Report, f *facts, s sender) (behind float64) {
 	if s.Write != nil {
 		r.Observe(writeLag, s.Write.Behind(end), f.name, s.label)
 	}
+	if late, ok := senderLag(f, s); ok {
+		r.Observe(lag, late, f.name, s.label)
+	}
 	if s.Address != nil {
 		r.Detail("at "+*s.Address, f.name, s.label)
+	}
+	if d := delayOf(f, s); d > 0 {
+		allowDelay(r, f.name, s.label, d)
+		r.Detail("replays "+seconds(d)+" late on purpose", f.name, s.label)
 	}
 	return behind
 }
@@ -161,7 +194,7 @@ const clockTolerance = 5
 
 // judgeReply judges a standby's silence. The time of a reply is the standby's
 // own.
-func judgeReply(r *check.Report, f *facts, s sender) {
+func judgeReply(r *check.Report, f view, s sender) {
 	r.Observe(replyAge, max(*s.Age, 0), f.name, s.label)
 	if *s.Age < -clockTolerance {
 		r.Find(clocksDiffer, fmt.Sprintf("%s: the last reply of %s is dated %s ahead: the clocks of the two differ", f.name, s.label, seconds(-*s.Age)), f.name, s.label)
@@ -180,7 +213,7 @@ func setLimit(r *check.Report, m *check.Metric, server string, limit float64) {
 
 // judgeSynchronous finds a primary whose commits wait for standbys that are
 // not there.
-func judgeSynchronous(r *check.Report, f *facts, s senders) {
+func judgeSynchronous(r *check.Report, f view, s senders) {
 	needed := synchronousNeeded(f.Synchronous)
 	if s.synchronous >= needed || s.hidden > 0 {
 		return
@@ -212,7 +245,7 @@ func synchronousNeeded(names string) int {
 }
 
 // missingGrant is the fault of a role that sees rows without their contents.
-func missingGrant(f *facts, stage string) error {
+func missingGrant(f view, stage string) error {
 	return check.Faultf(check.Permission, stage, f.name, "role %s may not see how they are: GRANT pg_read_all_stats TO %s", f.Role, f.Role)
 }
 

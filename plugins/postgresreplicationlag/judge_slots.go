@@ -8,25 +8,42 @@ import (
 
 // judgeSlots judges a primary's replication slots and counts those that are
 // not as they should be.
-func judgeSlots(r *check.Report, f *facts, want expectation) (problems int) {
+func judgeSlots(r *check.Report, f view) (problems int) {
 	for _, s := range f.Slots {
 		if s.Restart != nil {
 			r.Observe(slotRetained, s.Restart.Behind(f.position()), f.name, s.Name)
 		}
 		// A temporary slot ends with its connection.
-		if s.Temporary || want.ignores(s.Name) {
+		if s.Temporary || f.want.ignores(s.Name) {
 			continue
 		}
 		if !s.Active && s.Restart == nil && s.Status == nil {
 			r.Note("%s: slot %s was never used and keeps nothing", f.name, s.Name)
 			continue
 		}
-		if finding, text := slotProblem(f, s); finding != nil {
+		if finding, text := slotProblem(f.facts, s); finding != nil {
 			r.Find(finding, text, f.name, s.Name)
 			problems++
+			continue
 		}
+		judgeConfirmed(r, f, s)
 	}
 	return problems
+}
+
+// judgeConfirmed judges how far the subscriber of a logical slot is. One that
+// waits for a lock is connected and answers, and applies nothing.
+func judgeConfirmed(r *check.Report, f view, s slot) {
+	if s.Type != "logical" || s.Confirmed == nil {
+		return
+	}
+	behind := s.Confirmed.Behind(f.position())
+	r.Observe(slotUnconfirmed, behind, f.name, s.Name)
+	if behind == 0 {
+		r.Observe(slotLag, 0, f.name, s.Name)
+	} else if late, ok := f.past.waiting(f.memory, *s.Confirmed); ok {
+		r.Observe(slotLag, late, f.name, s.Name)
+	}
 }
 
 func slotProblem(f *facts, s slot) (*check.Finding, string) {

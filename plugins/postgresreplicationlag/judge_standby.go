@@ -4,21 +4,27 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"time"
 
 	"github.com/belfry-monitoring/belfry/common/check"
 )
 
 // judgeStandby judges a standby from its own side. Its slots are not judged:
 // a standby may hold inactive copies of its primary's.
-func judgeStandby(r *check.Report, f *facts) (summary string) {
+func judgeStandby(r *check.Report, f view) (summary string) {
 	behind := judgeOwnLag(r, f)
 	if f.Paused {
 		r.Find(replayPaused, fmt.Sprintf("%s: replay is paused, %s wait for it%s", f.name, check.FormatBytes(behind), newest(f)), f.name)
 	}
 	if f.ApplyDelay > 0 {
+		allowDelay(r, f.name, "", f.ApplyDelay)
 		r.Note("%s: replays with a delay of %s on purpose (recovery_min_apply_delay)", f.name, seconds(f.ApplyDelay))
 	}
-	summary = fmt.Sprintf("%s is standby, %s to replay", f.name, check.FormatBytes(behind))
+	judgeConflicts(r, f)
+	summary = f.name + " is standby"
+	if f.Receiver != nil || !f.restores() { // nobody says how much there is in an archive
+		summary += fmt.Sprintf(", %s to replay", check.FormatBytes(behind))
+	}
 	if cascade := judgeSenders(r, f); cascade.count > 0 {
 		summary += ", feeds " + cascade.String()
 	}
@@ -27,27 +33,31 @@ func judgeStandby(r *check.Report, f *facts) (summary string) {
 
 // judgeOwnLag reports what a standby knows to be behind: what it has
 // received, and what its primary says there is, and has not replayed.
-func judgeOwnLag(r *check.Report, f *facts) (behind float64) {
+func judgeOwnLag(r *check.Report, f view) (behind float64) {
 	if f.Received == nil && (f.Receiver == nil || f.Receiver.End == nil) {
 		return 0 // nothing is known; the missing receiver is a finding
 	}
 	// Until something new comes, the position received is the beginning of the
 	// segment in which streaming began, before what has been replayed.
 	have := f.position()
-	end := have
+	end := f.end()
 	if f.Receiver != nil && f.Receiver.End != nil {
-		end = max(end, *f.Receiver.End)
 		r.Observe(flushLag, have.Behind(end), f.name, "")
 	}
 	behind = f.Replayed.Behind(end)
 	r.Observe(replayLag, behind, f.name, "")
+	if late, ok := ownLag(f); ok {
+		r.Observe(lag, late, f.name, "")
+	}
 	return behind
 }
 
 // judgeReceiver judges a standby's link to its primary.
-func judgeReceiver(r *check.Report, f *facts) (summary string) {
+func judgeReceiver(r *check.Report, f view) (summary string) {
 	w := f.Receiver
 	switch {
+	case w == nil && f.restores():
+		return judgeArchive(r, f)
 	case w == nil:
 		r.Find(noReceiver, fmt.Sprintf("%s is standby and receives nothing: it is connected to no primary%s", f.name, newest(f)), f.name)
 		return ", receives nothing"
@@ -78,6 +88,39 @@ func judgeReceiver(r *check.Report, f *facts) (summary string) {
 	return fmt.Sprintf(", heard%s %s ago", source(w), seconds(*w.Age))
 }
 
+// restores reports whether a standby without a connection is fed by its
+// archive: as --archive says, or as it looks when it has a restore_command, has
+// received nothing since its start, names no slot of a primary and was never
+// seen with a connection. Whether primary_conninfo is set, only pg_monitor may
+// see.
+func (f view) restores() bool {
+	return f.Archive && (f.want.archive || f.Received == nil && f.Slot == "" && !f.past.Streamed)
+}
+
+// judgeArchive judges a standby that is fed by restore_command alone. Nothing
+// tells an idle primary from an archive that gets nothing any more, so that
+// only the age of what was replayed counts.
+func judgeArchive(r *check.Report, f view) (summary string) {
+	if !f.want.archive {
+		r.Find(archiveRecovery, f.name+" is standby and restores from its archive, it is connected to no primary: say --archive if that is meant", f.name)
+	}
+	var replayed time.Time
+	if f.ReplayedAge != nil {
+		replayed = r.Now().Add(-time.Duration(*f.ReplayedAge * float64(time.Second)))
+	}
+	r.ObserveTime(lastReplay, replayed, f.name)
+	if f.ApplyDelay > 0 {
+		allowDelayedArchive(r, f.name, f.ApplyDelay)
+	}
+	summary = ", restores from its archive" + newest(f)
+	if f.past.At > 0 {
+		moved := check.FormatBytes(f.past.Position.Behind(f.position())) + " restored since the look " + seconds(f.memory.now-f.past.At) + " ago"
+		r.Detail(moved, f.name)
+		summary += ", " + moved
+	}
+	return summary
+}
+
 // begins reports whether the receiver has just connected and nothing has come
 // yet. It calls itself "streaming" from its start, also when its primary
 // refuses: one whose log is gone there is started anew every few seconds
@@ -103,7 +146,7 @@ func source(w *receiver) string {
 
 // newest says how old the newest replayed transaction is: the most that can
 // be said of how long replay has stood still. Without writes it is older.
-func newest(f *facts) string {
+func newest(f view) string {
 	if f.ReplayedAge == nil {
 		return ""
 	}

@@ -102,6 +102,25 @@ func TestJudgeRecorded(t *testing.T) {
 		{"alone-and-nothing-said/primary", nothingSaid, check.Unknown, []string{"say --standbys 0 if it stands alone"}},
 		{"alone-and-nothing-said/primary", expectation{standbys: 0}, check.OK, nil},
 		{"alone-and-nothing-said/primary", expectation{standbys: unsaid, role: roleStandby}, check.Critical, []string{"is writable (timeline 1), a standby is expected here", "!say --standbys"}},
+		{"12-healthy/primary 12-healthy/standby", one, check.OK, []string{"!lag"}},
+		{"12-subscribed/primary", one, check.OK, nil},
+		{"14-healthy/primary 14-healthy/standby", one, check.OK, []string{"!lag"}},
+		{"14-subscribed/primary", one, check.OK, nil},
+		{"15-healthy/primary 15-healthy/standby", one, check.OK, []string{"!lag"}},
+		{"15-subscribed/primary", one, check.OK, nil},
+		{"17-healthy/primary 17-healthy/standby", one, check.OK, []string{"!lag"}},
+		{"17-subscribed/primary", one, check.OK, nil},
+		{"18-healthy/primary 18-healthy/standby", one, check.OK, []string{"!lag"}},
+		{"18-subscribed/primary", one, check.OK, nil},
+		{"15-cannot-be-applied/primary", one, check.Critical, []string{"primary: subscription feed has no worker, nothing is applied"}},
+		{"18-cannot-be-applied/primary", one, check.Critical, []string{"primary: subscription feed has no worker, nothing is applied"}},
+		{"delayed-pair/primary delayed-pair/standby", one, check.OK, nil},
+		{"delayed-pair/standby", nothingSaid, check.OK, nil},
+		{"delayed-pair/primary", one, check.Critical, []string{"primary standby: replay lag "}},
+		{"delayed-pair/primary", expectation{standbys: 1, delays: []delay{{"s*", 3600}}}, check.OK, nil},
+		{"circle/standby circle/other", nothingSaid, check.Critical, []string{"standby and other receive from each other in a circle"}},
+		{"archive-alone/standby", nothingSaid, check.Warning, []string{"WARNING standby is standby and restores from its archive", "!receives nothing"}},
+		{"archive-alone/standby", expectation{standbys: unsaid, archive: true}, check.OK, nil},
 		{"plain-role/primary", one, check.Unknown, []string{"read the standbys of primary: role plain may not see how they are: GRANT pg_read_all_stats TO plain"}},
 		{"plain-role/standby", nothingSaid, check.Unknown, []string{"read the WAL receiver of standby: role plain may not see how they are: GRANT pg_read_all_stats TO plain"}},
 	} {
@@ -171,22 +190,6 @@ func TestReceiverBegins(t *testing.T) {
 	}
 }
 
-// TestSameServer: a server that is given by two addresses is no split brain
-// with itself, and hides none.
-func TestSameServer(t *testing.T) {
-	first, again, promoted := answer(t, "split-brain/primary"), answer(t, "split-brain/primary"), answer(t, "split-brain/standby")
-	again.name = "service"
-	first.Started, again.Started, promoted.Started = "1795219943.123456", "1795219943.123456", "1795219944"
-	r, got := judged(nothingSaid, nil, first, again)
-	if want := "UNKNOWN primary and service are one and the same server: give it once"; !strings.Contains(got, want) || strings.Contains(got, "split brain") {
-		t.Errorf("one server by two addresses: %s: %s; want %s", r.State, got, want)
-	}
-	_, got = judged(nothingSaid, nil, first, again, promoted)
-	if want := "split brain: primary (timeline 1) and standby (timeline 2) are both writable"; !strings.Contains(got, want) {
-		t.Errorf("split brain with one server given twice: %s; want %s", got, want)
-	}
-}
-
 // TestSlotInvalid: from version 17 on a slot says why it is lost, and the log
 // is not always gone.
 func TestSlotInvalid(t *testing.T) {
@@ -218,61 +221,6 @@ func TestNoAnswer(t *testing.T) {
 }
 
 func ptr[T any](v T) *T { return &v }
-
-// TestSilenceWithDefaults takes the numbers that were measured with default
-// timeouts: an idle pair's replies are up to 10.02 s old and its messages up to
-// 30.06 s; a frozen one's grow without end and must be seen before 45 s.
-func TestSilenceWithDefaults(t *testing.T) {
-	for _, tc := range []struct {
-		reply, message float64
-		state          check.State
-	}{
-		{0.3, 0.3, check.OK}, {10.02, 30.06, check.OK}, {30.1, 35, check.OK}, {-0.02, -0.02, check.OK},
-		{40.1, 0, check.Critical}, {0, 40.1, check.Critical}, {45, 45, check.Critical}, {60, 0, check.Critical},
-	} {
-		p, s := answer(t, "idle/primary"), answer(t, "idle/standby")
-		for _, f := range []*facts{p, s} {
-			f.SenderTimeout, f.ReceiverTimeout, f.StatusInterval = 60, 60, 10
-		}
-		p.Senders[0].Age, s.Receiver.Age = &tc.reply, &tc.message
-		if r, got := judged(nothingSaid, nil, p, s); r.State != tc.state {
-			t.Errorf("reply %v s and message %v s old: %s; want %s", tc.reply, tc.message, got, tc.state)
-		}
-	}
-}
-
-// The operator's limit beats what follows from the server's timeouts.
-func TestSilenceOperatorsLimit(t *testing.T) {
-	f := answer(t, "idle/primary")
-	f.Senders[0].Age = ptr(50.0)
-	limits, err := check.ParseLimits(Definition, check.Critical, []string{"reply_age=2min"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r, got := judged(nothingSaid, limits, f); r.State != check.OK {
-		t.Errorf("50 s with -c reply_age=2min: %s; want OK", got)
-	}
-}
-
-func TestLimits(t *testing.T) {
-	for _, tc := range []struct{ sender, status, want float64 }{
-		{60, 10, 40}, {60, 0, 40}, {60, 60, 40}, {300, 10, 40}, {300, 30, 120}, {300, 0, 200}, {15, 1, 10}, {4, 10, 4}, {0, 10, 40}, {0, 60, 240}, {0, 0, 0},
-	} {
-		if got := replyLimit(tc.sender, tc.status); got != tc.want {
-			t.Errorf("replyLimit(%v, %v) = %v; want %v", tc.sender, tc.status, got, tc.want)
-		}
-	}
-	for timeout, want := range map[float64]float64{60: 40, 15: 10, 300: 200, 5: 4.5, 0: 0} {
-		if got := messageLimit(timeout); got != want {
-			t.Errorf("messageLimit(%v) = %v; want %v", timeout, got, want)
-		}
-	}
-	for _, m := range []*check.Metric{replyAge, messageAge} {
-		if r, err := check.ParseRange(m.Critical, check.Seconds); err != nil || r.End != silence || r.End != messageLimit(60) || r.End != replyLimit(60, 10) {
-			t.Errorf("default limit of %s = %v, %v; want that of the default timeouts, %v", m.Key, r, err, silence)
-		}
-	}
-}
 
 func lsn(t *testing.T, text string) *postgres.LSN {
 	t.Helper()
@@ -371,21 +319,6 @@ func TestClocksDiffer(t *testing.T) {
 	r, got := judged(nothingSaid, nil, f)
 	if want := "primary: the last reply of standby is dated 5 min 12 s ahead: the clocks of the two differ"; r.State != check.Warning || !strings.Contains(got, want) {
 		t.Errorf("reply from the future: %s; want %q", got, want)
-	}
-}
-
-// TestReceiverlessTimeline: without a receiver a standby's timeline is that of
-// its last restart point, which may lie before a switch that it has followed.
-func TestReceiverlessTimeline(t *testing.T) {
-	for _, tc := range []struct {
-		checkpoint uint32
-		strayed    bool
-	}{{1, false}, {2, false}, {3, true}} {
-		p, s := answer(t, "split-brain/standby"), answer(t, "primary-stopped/standby") // the first is a primary on timeline 2
-		s.System, s.CheckpointTimeline = p.System, tc.checkpoint
-		if _, got := judged(nothingSaid, nil, p, s); strings.Contains(got, "cannot follow") != tc.strayed {
-			t.Errorf("restart point on timeline %d, primary on 2: %s; want strayed %v", tc.checkpoint, got, tc.strayed)
-		}
 	}
 }
 

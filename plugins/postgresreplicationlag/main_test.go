@@ -34,11 +34,13 @@ func TestScripts(t *testing.T) {
 	passfile := "127.0.0.1:*:*:monitor:" + password + "\n"
 	script.Run(t, func(env *testscript.Env) error {
 		env.Setenv("PRIMARY", address(p.primary))
+		env.Setenv("PRIMARY_PORT", strconv.Itoa(p.primary.Port))
 		env.Setenv("STANDBY", address(p.standby))
 		env.Setenv("SOCKET", p.primary.SocketDir+":"+strconv.Itoa(p.primary.Port))
 		env.Setenv("PW", password)
 		return errors.Join(os.Mkdir(filepath.Join(env.WorkDir, "home"), 0o700), script.WriteFiles(env, map[string]string{
 			"monitor.pw": password + "\n", "pgpass": passfile, "home/.pgpass": passfile,
+			"uri":         "postgresql://monitor:" + password + "@" + address(p.primary) + "," + address(p.standby) + "/postgres\n",
 			"services":    "[prod]\nhost=" + address(p.primary) + "\nuser=monitor\n",
 			"options.ini": "[pg]\nhost=" + address(p.primary) + "\nhost=" + address(p.standby) + "\nuser=monitor\npassword=" + password + "\nstandbys=1\n",
 		}))
@@ -63,6 +65,7 @@ func TestUnprivileged(t *testing.T) {
 func TestParity(t *testing.T) {
 	t.Parallel()
 	p := startPair(t, nil)
+	in := func(sql string) func() { return func() { p.primary.Exec(sql) } }
 	parity.Run(t, parity.Case{
 		Definition: Definition,
 		Options: map[string][]string{
@@ -77,6 +80,8 @@ func TestParity(t *testing.T) {
 			{Name: "resumed", Do: func() { p.standby.Exec("SELECT pg_wal_replay_resume()") }, Want: check.OK, Loose: true},
 			{Name: "grant revoked", Do: func() { p.primary.Exec("REVOKE pg_read_all_stats FROM monitor") }, Want: check.Unknown, Reason: check.Permission, Loose: true},
 			{Name: "granted again", Do: func() { p.primary.Exec("GRANT pg_read_all_stats TO monitor") }, Want: check.OK, Loose: true},
+			{Name: "subscription disabled", Do: in("CREATE SUBSCRIPTION feed CONNECTION 'host=127.0.0.1 port=1' PUBLICATION feed WITH (connect = false)"), Want: check.Warning, Loose: true},
+			{Name: "subscription dropped", Do: in("ALTER SUBSCRIPTION feed SET (slot_name = NONE); DROP SUBSCRIPTION feed"), Want: check.OK, Loose: true},
 			{Name: "promoted", Do: p.standby.Promote, Want: check.Critical},
 			{Name: "killed", Do: p.primary.Kill, Want: check.Critical, Reason: check.Dial},
 		},

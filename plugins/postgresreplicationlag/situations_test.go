@@ -17,15 +17,21 @@ func TestIdle(t *testing.T) {
 	t.Parallel()
 	p := startPair(t, quick)
 	both := list(p.primary, p.standby)
+	args := append(remembering(p.bed, "state")("--standbys", "1"), "-c", "lag=10")
 	write(p.primary, 200_000)
 	p.standby.CatchUp(p.primary)
-	expect(t, "just written", []string{"--standbys", "1"}, both, check.OK, "1 standby, 0 B behind", "0 B to replay")
+	await(t, "just written", args, both, check.OK, "1 standby, 0 B behind", "0 B to replay")
 	for end := time.Now().Add(14 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
-		if err := lookAt(t, []string{"--standbys", "1"}, both...).mismatch(check.OK); err != nil {
+		if err := lookAt(t, args, both...).mismatch(check.OK); err != nil {
 			t.Fatalf("idle: %v", err)
 		}
 	}
 	keep(t, "idle", both...)
+	// The first write after that is not late by as much.
+	write(p.primary, 1_000_000)
+	if err := lookAt(t, args, both...).mismatch(check.OK); err != nil {
+		t.Fatalf("write after a quiet time: %v", err)
+	}
 }
 
 // TestPaused: rows 4 to 6 of the table of situations.
@@ -83,6 +89,21 @@ func TestFrozenSender(t *testing.T) {
 	await(t, "sender frozen at the standby", nil, list(p.standby), check.Critical, address(p.standby)+": primary silent for ")
 	p.primary.Thaw()
 	await(t, "sender thawed", []string{"--standbys", "1"}, list(p.primary, p.standby), check.OK)
+}
+
+// TestFrozenReplay: the process that replays hangs, the link lives, and what
+// waits is too little for limits in bytes.
+func TestFrozenReplay(t *testing.T) {
+	t.Parallel()
+	p := startPair(t, nil)
+	with := remembering(p.bed, "state")
+	both := list(p.primary, p.standby)
+	await(t, "replays", with("-w", "lag=2"), both, check.OK)
+	p.standby.FreezeBackend("startup")
+	write(p.primary, 1000)
+	await(t, "replay frozen", with("-w", "lag=2"), both, check.Warning, address(p.primary)+" standby: lag ", address(p.standby)+": lag ", "!replay lag")
+	p.standby.Thaw()
+	await(t, "replay thawed", with("-w", "lag=2"), both, check.OK)
 }
 
 // TestStandbyStopped: rows 11 and 12, to the loss of the slot.

@@ -20,9 +20,10 @@ func queue(name string) testbed.Queue { return testbed.Queue{Name: name} }
 func TestBroker(t *testing.T) {
 	t.Parallel()
 	broker := rabbitmqtest.New(t, Definition, testbed.RabbitMQOptions{
-		Vhosts: []string{"other", "empty", "many"},
+		Vhosts: []string{"other", "empty", "many", workVhost},
 		Queues: []testbed.Queue{{Name: "email_senders"}, {Name: "user_activity"}, {Name: "qq", Type: "quorum"}, {Name: "log", Type: "stream"},
-			{Vhost: "other", Name: "email_senders"}},
+			{Vhost: "other", Name: "email_senders"},
+			work("email_senders"), work("embed_links"), work("thumbnail"), work("orders"), work("quiet")},
 	})
 	want := rabbitmqtest.Want
 	look := func(args ...string) lookat.Document { return broker.Look(t, args...) }
@@ -38,8 +39,12 @@ func TestBroker(t *testing.T) {
 	t.Run("faults", func(t *testing.T) {
 		var table faults.Server = broker.Faults(t)
 		table.Run(t)
+		table = broker.AMQPFaults(t, "--queue", "email_senders", "--queue", "user_activity")
+		table.Run(t)
 		faults.Text(t, Definition, broker.As(testbed.UserMonitor))
 	})
+
+	t.Run("workers", func(t *testing.T) { workers(t, broker) })
 
 	t.Run("a stuck worker's messages are in the queue", func(t *testing.T) {
 		worker := broker.Consume(queue("email_senders"), 10, -1)

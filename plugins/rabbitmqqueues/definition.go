@@ -1,8 +1,10 @@
-// Package rabbitmqqueues is the check rabbitmq_queues: how many messages wait
-// in the queues of a RabbitMQ vhost, and whether somebody takes them.
+// Package rabbitmqqueues is the check rabbitmq_queues: how long the messages
+// in the queues of a RabbitMQ vhost wait, and whether somebody works them off.
 package rabbitmqqueues
 
 import (
+	"errors"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -15,78 +17,31 @@ import (
 var Definition = &check.Definition{
 	Name:    "rabbitmq_queues",
 	Title:   "RABBITMQ QUEUES",
-	Summary: "looks at the depth of all queues of a RabbitMQ vhost, at queues without consumer and at queues that are down",
+	Summary: "looks at how long the messages in all queues of a RabbitMQ vhost will wait, at workers that are stuck, and at queues without consumer or down",
 	Examples: []string{
 		"check_rabbitmq_queues -H mq.example.org -u monitor --password-file /etc/belfry/rabbitmq.pw",
-		"check_rabbitmq_queues -u monitor --password-file PW -w 50 -c 'messages{queue=email_*}=2000'",
+		"check_rabbitmq_queues -u monitor --password-file PW --queue-stats-dir /var/log/zulip/queue_stats -c 'drain_time{queue=email_*}=10min'",
 		"check_rabbitmq_queues -u monitor --password-file PW --vhost shop --queue orders --queue 'mail.*' --allow-unconsumed '*.dead'",
+		"check_rabbitmq_queues --amqp -u zulip --password-file PW --queue email_senders --queue deferred_work --queue-stats-dir /var/log/zulip/queue_stats",
+		"check_rabbitmq_queues --rabbitmqctl-file /var/lib/belfry/queues.json",
 	},
-	Peer:       "rabbitmq",
-	Interval:   time.Minute,
-	Timeout:    20 * time.Second,
-	Privileges: rabbitmq.Privileges,
+	Peer:     "rabbitmq",
+	Interval: time.Minute,
+	Timeout:  20 * time.Second,
+	Privileges: append(append([]string(nil), rabbitmq.Privileges...),
+		"with --amqp: no management plugin and no tag, only the access to the vhost",
+		"with --rabbitmqctl-file: to read the file; with --queue-stats-dir: the group that may read the directory (zulip)"),
 	Metrics: []*check.Metric{
-		messages, ready, rabbitmq.Unacknowledged, rabbitmq.Consumers,
+		messages, drainTime, stalled, ready, rabbitmq.Unacknowledged, rabbitmq.Consumers,
 		publishRate, rabbitmq.DeliverRate, rabbitmq.AckRate, redeliverRate, headMessage,
-		rabbitmq.Queues, totalMessages, totalReady, totalUnacknowledged,
+		rabbitmq.Queues, totalMessages, totalReady, totalUnacknowledged, listed,
 	},
-	Findings: []*check.Finding{rabbitmq.QueueDown, withoutConsumer, missingQueue, noLiveTotals, noStatistics, rabbitmq.NoQueue},
-	New:      newCheck,
+	Findings: []*check.Finding{
+		rabbitmq.QueueDown, withoutConsumer, missingQueue, crashLoop, redeliveryLoop, growing,
+		heldUnknown, badStatistics, noLiveTotals, noStatistics, rabbitmq.NoQueue,
+	},
+	New: newCheck,
 }
-
-var (
-	messages = &check.Metric{
-		Family: "rabbitmq_queue", Key: "messages", Labels: []string{"queue"}, Warning: "100", Critical: "1000",
-		Help: "Messages in the queue, those that consumers hold unacknowledged included.",
-	}
-	ready = &check.Metric{
-		Family: "rabbitmq_queue", Key: "ready", Labels: []string{"queue"},
-		Help: "Messages in the queue that no consumer has taken yet.",
-	}
-	publishRate = &check.Metric{
-		Family: "rabbitmq_queue", Key: "publish_rate", Labels: []string{"queue"},
-		Help: "Messages per second that come into the queue, by the broker's statistics.",
-	}
-	redeliverRate = &check.Metric{
-		Family: "rabbitmq_queue", Key: "redeliver_rate", Labels: []string{"queue"},
-		Help: "Messages per second that the queue gives out again, because a consumer returned or dropped them, by the broker's statistics.",
-	}
-	headMessage = &check.Metric{
-		Family: "rabbitmq_queue", Key: "head_message", Title: "head message", Kind: check.Since, Labels: []string{"queue"},
-		Help: "Time that its publisher stamped on the first message of the queue; now for an empty queue.",
-	}
-	totalMessages = &check.Metric{
-		Family: "rabbitmq", Key: "total_messages",
-		Help: "Messages in all queues that are looked at.",
-	}
-	totalReady = &check.Metric{
-		Family: "rabbitmq", Key: "total_ready",
-		Help: "Messages in all queues that are looked at that no consumer has taken yet.",
-	}
-	totalUnacknowledged = &check.Metric{
-		Family: "rabbitmq", Key: "total_unacknowledged",
-		Help: "Messages in all queues that are looked at that consumers hold unacknowledged.",
-	}
-)
-
-var (
-	withoutConsumer = &check.Finding{
-		Key: "without_consumer", State: check.Critical, Labels: []string{"queue"},
-		Help: "Messages wait in the queue, nobody holds any and nobody consumes from it; --allow-unconsumed names queues where that is meant.",
-	}
-	missingQueue = &check.Finding{
-		Key: "missing_queue", State: check.Critical, Labels: []string{"queue"},
-		Help: "A queue that --queue names does not exist.",
-	}
-	noLiveTotals = &check.Finding{
-		Key: "no_live_totals", State: check.Critical,
-		Help: "Queues are declared and did not say how many messages they hold: their processes hang.",
-	}
-	noStatistics = &check.Finding{
-		Key: "no_statistics", State: check.Unknown,
-		Help: "The broker has no statistics of queues with messages, so it is not known whether somebody consumes from them.",
-	}
-)
 
 // queuesCheck is one configured check.
 type queuesCheck struct {
@@ -94,6 +49,9 @@ type queuesCheck struct {
 	selection *rabbitmq.Selection
 	profile   string
 	unwatched []string // globs of queues that may hold messages without a consumer
+	amqp      bool
+	list      string // file with rabbitmqctl's list; "-" for standard input
+	statsDir  string
 }
 
 func newCheck(fs *pflag.FlagSet) check.Check {
@@ -101,16 +59,39 @@ func newCheck(fs *pflag.FlagSet) check.Check {
 	fs.StringArrayVar(&c.unwatched, "allow-unconsumed", nil,
 		"queues of this name or glob may hold messages without a consumer (dead letters, delays); may be given several times")
 	fs.StringVar(&c.profile, "profile", profileZulip, "limits for queues that a product is known to fill: zulip or none")
+	fs.StringVar(&c.statsDir, "queue-stats-dir", "",
+		"directory in which Zulip's workers write how fast they are (/var/log/zulip/queue_stats)")
+	fs.BoolVar(&c.amqp, "amqp", false,
+		"ask by AMQP for the queues that --queue names, where there is no management API; what consumers hold is not known then")
+	fs.StringVar(&c.list, "rabbitmqctl-file", "",
+		"ask no broker: read the output of '"+rabbitmq.ListQueuesCommand+"' from this file, which cron writes, and judge its age too; - for standard input (plugin only)")
+	fs.Lookup("host").Usage = "host of the broker"
+	fs.Lookup("port").Usage = "port of the management API (default 15672, with --tls 15671), with --amqp of AMQP (default 5672, with --tls 5671)"
+	fs.Lookup("tls").Usage = "speak HTTPS, with --amqp AMQPS"
 	return c
+}
+
+// validate says what is wrong with the options.
+func (c *queuesCheck) validate() error {
+	switch {
+	case c.list != "" && c.amqp:
+		return errors.New("--rabbitmqctl-file and --amqp are two sources: give one")
+	case c.list != "" && c.list != "-" && !filepath.IsAbs(c.list):
+		return errors.New("--rabbitmqctl-file needs an absolute path, or - for standard input")
+	case c.statsDir != "" && !filepath.IsAbs(c.statsDir):
+		return errors.New("--queue-stats-dir needs an absolute path")
+	case c.amqp && len(c.selection.Globs()) > 0:
+		return errors.New("--amqp can ask for a queue by its whole name only: no * and ? in --queue")
+	case c.amqp && len(c.selection.Names()) == 0:
+		return errors.New("--amqp cannot list queues: name them with --queue, several times")
+	}
+	if c.list == "" {
+		if err := c.broker.Validate(); err != nil {
+			return err
+		}
+	}
+	return c.selection.Validate()
 }
 
 // Close has nothing to give back: each look dials afresh.
 func (c *queuesCheck) Close() error { return nil }
-
-// perQueue are the metrics that a vhost without queues rightly lacks.
-func perQueue() []*check.Metric {
-	return []*check.Metric{
-		messages, ready, rabbitmq.Unacknowledged, rabbitmq.Consumers,
-		publishRate, rabbitmq.DeliverRate, rabbitmq.AckRate, redeliverRate, headMessage,
-	}
-}

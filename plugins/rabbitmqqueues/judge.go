@@ -9,6 +9,7 @@ import (
 
 	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/common/rabbitmq"
+	"github.com/belfry-monitoring/belfry/common/zulip/queuestats"
 )
 
 // futureTolerance is how far ahead a publisher's clock may be before its stamp
@@ -18,13 +19,27 @@ const futureTolerance = time.Minute
 // view is what one look has found out, before it is judged.
 type view struct {
 	vhost         string
+	source        source
 	queues        []rabbitmq.Queue // statistics and totals joined
-	live          bool             // the broker gave live totals
-	totalsFailed  bool             // it failed to; said already
-	statisticsOff bool             // it is told to collect none
+	unanswered    []string         // queues that could not be asked for; said already
+	stats         map[string]*queuestats.Stats
+	live          bool // the broker gave live totals
+	totalsFailed  bool // it failed to; said already
+	statisticsOff bool // it is told to collect none
 
 	selection *rabbitmq.Selection
 	unwatched []string
+
+	paces map[string]pace // of the chosen queues, by name
+}
+
+// depth is the number that the limits on depth judge: all messages where these
+// are known, by AMQP those that are ready.
+func (v *view) depth(q *rabbitmq.Queue) rabbitmq.Number {
+	if v.source == byAMQP {
+		return q.Ready
+	}
+	return q.Messages
 }
 
 // pick returns the queues that are looked at and meet the condition.
@@ -47,7 +62,7 @@ func (v *view) silent() []rabbitmq.Queue {
 // unknownDepth are the queues that should have told their depth and of which
 // not even the statistics know it.
 func (v *view) unknownDepth() []rabbitmq.Queue {
-	return v.pick(func(q *rabbitmq.Queue) bool { return !q.Messages.Known && !q.Exclusive && !q.Down() && !q.Stream() })
+	return v.pick(func(q *rabbitmq.Queue) bool { return !v.depth(q).Known && !q.Exclusive && !q.Down() && !q.Stream() })
 }
 
 // unsettled are the quorum queues whose totals are zero and that have no
@@ -65,7 +80,7 @@ func isUnsettled(q *rabbitmq.Queue) bool {
 // A broker that collects no statistics has none to wait for.
 func (v *view) doubt() {
 	for i := range v.queues {
-		if q := &v.queues[i]; isUnsettled(q) && !v.statisticsOff {
+		if q := &v.queues[i]; isUnsettled(q) && v.source == management && !v.statisticsOff {
 			q.Messages, q.Ready, q.Unacknowledged = rabbitmq.Number{}, rabbitmq.Number{}, rabbitmq.Number{}
 		}
 	}
@@ -83,7 +98,7 @@ func (v *view) unexplained() []rabbitmq.Queue {
 // connection, which may fetch messages without consuming; a stream keeps its
 // messages.
 func (v *view) consumerDue(q *rabbitmq.Queue) bool {
-	return q.Messages.Above(0) && !q.Unacknowledged.Above(0) && !q.Exclusive && !q.Stream() && !q.Down() && !rabbitmq.MatchesAny(v.unwatched, q.Name)
+	return v.depth(q).Above(0) && !q.Unacknowledged.Above(0) && !q.Exclusive && !q.Stream() && !q.Down() && !rabbitmq.MatchesAny(v.unwatched, q.Name)
 }
 
 // dropGone drops the queues that gave no totals because they are no more.
@@ -121,7 +136,8 @@ func (v *view) judge(r *check.Report) {
 			r.Find(rabbitmq.NoQueue, fmt.Sprintf("no queue of vhost %s matches --queue %s", v.vhost, glob))
 		}
 	}
-	slices.SortStableFunc(chosen, worseFirst)
+	slices.SortStableFunc(chosen, v.worseFirst)
+	v.follow(r, chosen)
 	for i := range chosen {
 		v.queue(r, &chosen[i])
 	}
@@ -131,14 +147,14 @@ func (v *view) judge(r *check.Report) {
 
 // worseFirst puts queues in the order in which their problems are said: those
 // that are down, then by depth.
-func worseFirst(a, b rabbitmq.Queue) int {
+func (v *view) worseFirst(a, b rabbitmq.Queue) int {
 	if a.Down() != b.Down() {
 		if a.Down() {
 			return -1
 		}
 		return 1
 	}
-	return cmp.Compare(b.Messages.Value, a.Messages.Value)
+	return cmp.Compare(v.depth(&b).Value, v.depth(&a).Value)
 }
 
 // missing finds the queues that were asked for by name and are not there.
@@ -150,6 +166,9 @@ func (v *view) missing(r *check.Report) (some bool) {
 	there := make(map[string]bool, len(v.queues))
 	for i := range v.queues {
 		there[v.queues[i].Name] = true
+	}
+	for _, name := range v.unanswered {
+		there[name] = true
 	}
 	for _, name := range names {
 		if !there[name] {
@@ -181,11 +200,14 @@ func (v *view) queue(r *check.Report, q *rabbitmq.Queue) {
 	if at, ok := v.head(q, r.Now()); ok {
 		r.ObserveTime(headMessage, at, q.Name)
 	}
-	if q.Messages.Above(0) {
+	if v.depth(q).Above(0) || v.paces[q.Name].stalled.Above(0) {
 		r.Detail(v.detail(q), q.Name)
 	}
+	if !q.Stream() {
+		v.pace(r, q)
+	}
 	if v.consumerDue(q) && q.Consumers.Known && q.Consumers.Value == 0 {
-		r.Find(withoutConsumer, fmt.Sprintf("%s: %s and no consumer", q.Name, rabbitmq.Count(int(q.Messages.Value), "message")), q.Name)
+		r.Find(withoutConsumer, fmt.Sprintf("%s: %s and no consumer", q.Name, rabbitmq.Count(int(v.depth(q).Value), "message")), q.Name)
 	}
 }
 
@@ -198,8 +220,11 @@ func observe(r *check.Report, m *check.Metric, n rabbitmq.Number, queue string) 
 // detail says in the row of a queue where its messages are.
 func (v *view) detail(q *rabbitmq.Queue) string {
 	text := ""
-	if q.Ready.Known && q.Unacknowledged.Known {
+	switch {
+	case q.Ready.Known && q.Unacknowledged.Known:
 		text = fmt.Sprintf("%.0f ready and %.0f unacknowledged", q.Ready.Value, q.Unacknowledged.Value)
+	case v.source == byAMQP:
+		text = fmt.Sprintf("%.0f ready", q.Ready.Value)
 	}
 	consumers := "consumers not known"
 	if q.Consumers.Known {
@@ -208,7 +233,7 @@ func (v *view) detail(q *rabbitmq.Queue) string {
 	if text != "" {
 		text += ", "
 	}
-	text += consumers
+	text += consumers + v.paces[q.Name].words()
 	if !q.Live {
 		text += ", as of some seconds ago"
 	}
@@ -247,7 +272,7 @@ func (v *view) totals(r *check.Report, chosen []rabbitmq.Queue) {
 		sum.messages += known(depth[0])
 		sum.ready += known(depth[1])
 		sum.unacknowledged += known(depth[2])
-		if q.Messages.Above(0) && (deepest == nil || q.Messages.Value > deepest.Messages.Value) {
+		if v.depth(q).Above(0) && (deepest == nil || v.depth(q).Value > v.depth(deepest).Value) {
 			deepest = q
 		}
 	}
@@ -259,14 +284,17 @@ func (v *view) totals(r *check.Report, chosen []rabbitmq.Queue) {
 			r.Observe(total.metric, total.value)
 		}
 	}
-	summary := rabbitmq.Count(len(chosen), "queue")
+	summary, all, waiting := rabbitmq.Count(len(chosen), "queue"), sum.messages, ""
+	if v.source == byAMQP {
+		all, waiting = sum.ready, " ready"
+	}
 	switch {
-	case math.IsNaN(sum.messages):
+	case math.IsNaN(all):
 	case deepest == nil:
-		summary += ", no message"
+		summary += ", no message" + waiting
 	default:
-		summary += ", " + rabbitmq.Count(int(sum.messages), "message") + ", deepest " + check.CleanMax(deepest.Name, 60) +
-			fmt.Sprintf(" %.0f", deepest.Messages.Value)
+		summary += ", " + rabbitmq.Count(int(all), "message") + waiting + ", deepest " + check.CleanMax(deepest.Name, 60) +
+			fmt.Sprintf(" %.0f", v.depth(deepest).Value)
 	}
 	r.Summarize("%s", summary)
 }
@@ -277,54 +305,4 @@ func known(n rabbitmq.Number) float64 {
 		return math.NaN()
 	}
 	return n.Value
-}
-
-// gaps says what is not known.
-func (v *view) gaps(r *check.Report, chosen []rabbitmq.Queue) {
-	if silent := v.silent(); v.live && len(silent) > 0 {
-		r.Find(noLiveTotals, fmt.Sprintf("%s did not say how many messages: %s; rabbitmqctl list_unresponsive_queues -p %s names those that hang",
-			rabbitmq.Count(len(silent), "queue"), rabbitmq.Names(silent), v.vhost))
-	}
-	why := "the broker has collected no statistics yet, as in the first seconds after its start"
-	if v.statisticsOff {
-		why = "the broker is told to collect no statistics (management_agent.disable_metrics_collector)"
-	}
-	unknown := slices.DeleteFunc(v.unknownDepth(), func(q rabbitmq.Queue) bool { return !q.Live && (v.live || v.totalsFailed) }) // said already
-	if len(unknown) > 0 {
-		r.Find(noStatistics, fmt.Sprintf("depth and consumers of %s not known: %s; %s", rabbitmq.Count(len(unknown), "queue"), rabbitmq.Names(unknown), why))
-	}
-	if unexplained := v.unexplained(); len(unexplained) > 0 {
-		r.Find(noStatistics, fmt.Sprintf("consumers of %s with messages not known: %s; %s",
-			rabbitmq.Count(len(unexplained), "queue"), rabbitmq.Names(unexplained), why))
-	}
-	v.notes(r, chosen)
-}
-
-// notes says what is not judged, for those who ask with -v.
-func (v *view) notes(r *check.Report, chosen []rabbitmq.Queue) {
-	if !v.live && !v.totalsFailed && len(chosen) > 0 {
-		r.Note("depths are up to 8 s old: this version of RabbitMQ has no live totals")
-	}
-	without, streams, unstamped := 0, 0, 0
-	for i := range chosen {
-		q := &chosen[i]
-		if !q.Consumers.Known && !q.Down() {
-			without++
-		}
-		if q.Stream() {
-			streams++
-		}
-		if _, ok := v.head(q, r.Now()); !ok && !q.Stream() && q.Messages.Above(0) {
-			unstamped++
-		}
-	}
-	if without > 0 {
-		r.Note("no statistics yet of %s: consumers and rates not known", rabbitmq.Count(without, "queue"))
-	}
-	if streams > 0 {
-		r.Note("%s not judged by depth: a stream keeps its messages", rabbitmq.Count(streams, "stream"))
-	}
-	if unstamped > 0 {
-		r.Note("age of the first message not known in %s: its publisher stamps no time, or one in the future", rabbitmq.Count(unstamped, "queue"))
-	}
 }

@@ -18,7 +18,7 @@ var known1 = rabbitmq.Known
 type lookAt struct{ view *view }
 
 func (l lookAt) Prepare() (check.Setup, error) {
-	limits, err := profileLimits(profileZulip)
+	limits, err := profileLimits(profileZulip, l.view.source == byAMQP)
 	return check.Setup{Limits: limits}, err
 }
 func (l lookAt) Run(_ context.Context, r *check.Report) error {
@@ -196,13 +196,13 @@ func TestValues(t *testing.T) {
 		{"all known", view{live: true, queues: []rabbitmq.Queue{queue}},
 			"queues=1 messages a=5 ready a=3 unacknowledged a=2 consumers a=1 publish_rate a=0.2 head_message a=1795219000 total_messages=5 total_ready=3 total_unacknowledged=2"},
 		{"empty queue: its head is now", view{live: true, queues: []rabbitmq.Queue{classic("a", 0, 0, 1)}},
-			"queues=1 messages a=0 ready a=0 unacknowledged a=0 consumers a=1 head_message a=1795220000 total_messages=0 total_ready=0 total_unacknowledged=0"},
+			"queues=1 messages a=0 ready a=0 unacknowledged a=0 consumers a=1 head_message a=1795220000 drain_time a=0 stalled a=0 total_messages=0 total_ready=0 total_unacknowledged=0"},
 		{"head from the future", view{live: true, queues: []rabbitmq.Queue{with(classic("a", 1, 0, 1), func(q *rabbitmq.Queue) { q.Head = time.Unix(1795229000, 0) })}},
 			"queues=1 messages a=1 ready a=1 unacknowledged a=0 consumers a=1 total_messages=1 total_ready=1 total_unacknowledged=0"},
 		{"no statistics", view{live: true, queues: []rabbitmq.Queue{with(classic("a", 0, 0, 1), noStats)}},
-			"queues=1 messages a=0 ready a=0 unacknowledged a=0 head_message a=1795220000 total_messages=0 total_ready=0 total_unacknowledged=0"},
+			"queues=1 messages a=0 ready a=0 unacknowledged a=0 head_message a=1795220000 drain_time a=0 stalled a=0 total_messages=0 total_ready=0 total_unacknowledged=0"},
 		{"a queue is down", view{live: true, queues: []rabbitmq.Queue{classic("a", 0, 0, 1), down}},
-			"queues=2 messages a=0 ready a=0 unacknowledged a=0 consumers a=1 head_message a=1795220000"},
+			"queues=2 messages a=0 ready a=0 unacknowledged a=0 consumers a=1 head_message a=1795220000 drain_time a=0 stalled a=0"},
 		{"a stream", view{live: true, queues: []rabbitmq.Queue{with(classic("log", 7, 0, 2), stream)}},
 			"queues=1 unacknowledged log=0 consumers log=2 total_messages=0 total_ready=0 total_unacknowledged=0"},
 		{"totals failed", view{totalsFailed: true, queues: []rabbitmq.Queue{classic("a", 0, 0, 1)}},
@@ -243,19 +243,29 @@ func TestOperatorsLimitsBeatTheProfile(t *testing.T) {
 // looser for CRITICAL than for WARNING.
 func TestProfile(t *testing.T) {
 	for _, l := range zulipLimits() {
-		w, err := check.ParseRange(l.warning, check.None)
-		if err != nil {
-			t.Error(err)
-		}
-		c, err := check.ParseRange(l.critical, check.None)
-		if err != nil || c.End <= w.End {
-			t.Errorf("queue %s: warning %s, critical %s, %v; want critical above warning", l.queue, l.warning, l.critical, err)
+		for unit, p := range map[check.Unit][]pair{check.None: {l.depth}, check.Seconds: {l.drain, l.stalled}} {
+			for _, p := range p {
+				if unit == check.None && p == (pair{}) {
+					continue
+				}
+				w, err := check.ParseRange(p.warning, unit)
+				if err != nil {
+					t.Error(err)
+				}
+				c, err := check.ParseRange(p.critical, unit)
+				if err != nil || c.End <= w.End {
+					t.Errorf("queue %s: warning %s, critical %s, %v; want critical above warning", l.queue, p.warning, p.critical, err)
+				}
+			}
 		}
 	}
-	if limits, err := profileLimits(profileNone); err != nil || len(limits) != 0 {
+	if limits, err := profileLimits(profileNone, false); err != nil || len(limits) != 0 {
 		t.Errorf("profile none: %v, %v; want no limits", limits, err)
 	}
-	if _, err := profileLimits("zulpi"); err == nil {
+	if limits, err := profileLimits(profileNone, true); err != nil || len(limits) != 2 || limits[0].Metric != ready {
+		t.Errorf("profile none by AMQP: %v, %v; want those on ready messages", limits, err)
+	}
+	if _, err := profileLimits("zulpi", false); err == nil {
 		t.Error("profile zulpi is accepted")
 	}
 }

@@ -3,6 +3,7 @@ package sendreceivetime
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -25,15 +26,20 @@ const (
 	// pauseAfterNothing is waited after an answer at once without anything
 	// new, so that a server gone mad is not asked in a circle.
 	pauseAfterNothing = 250 * time.Millisecond
+	// subscriptionLimit is for asking what the receiver is subscribed to, out of
+	// the registration's share.
+	subscriptionLimit = time.Second
 	// busyPolls is how many answers with foreign events are followed at once.
 	busyPolls = 20
 )
 
 // delivery is one message on its way.
 type delivery struct {
+	realm            realm
 	sender, receiver *zulip.Client
-	to               string // the receiver's email
+	to               zulip.Recipient
 	token            string
+	notes            []string
 
 	queues   []*zulip.Queue // all that were registered; the last is in use
 	messages []int64        // all that were accepted
@@ -46,16 +52,16 @@ type delivery struct {
 	outcome sendreceive.Outcome
 }
 
-func newDelivery(from, to zulip.Bot) (*delivery, error) {
-	sender, err := zulip.New(from)
+func newDelivery(one realm, to zulip.Recipient) (*delivery, error) {
+	sender, err := zulip.New(one.from)
 	if err != nil {
 		return nil, err
 	}
-	receiver, err := zulip.New(to)
+	receiver, err := zulip.New(one.to)
 	if err != nil {
 		return nil, err
 	}
-	return &delivery{sender: sender, receiver: receiver, to: to.Email, token: sendreceive.Token()}, nil
+	return &delivery{realm: one, sender: sender, receiver: receiver, to: to, token: sendreceive.Token()}, nil
 }
 
 // run takes the look, tidies up whatever came of it, and reports.
@@ -68,15 +74,65 @@ func (d *delivery) run(ctx context.Context, r *check.Report) (err error) {
 		// Deferred, so that a panic leaves nothing behind either.
 		tidying, stop := tidyUp()
 		defer stop()
-		d.tidy(tidying).report(r, d.outcome.Delivered)
+		d.tidy(tidying).report(r, d)
 		d.rateLimit(r, err)
 	}()
 	err = d.look(work)
-	d.outcome.Report(r)
-	if d.lost {
-		r.Find(queueLost, "the server lost the receiver's event queue while the message was on its way: did Tornado start anew?")
-	}
+	d.report(r, err)
 	return err
+}
+
+// report says how far the message came, and counts it as missed where the
+// server is to blame for what stopped it.
+func (d *delivery) report(r *check.Report, err error) {
+	name := d.realm.name
+	for _, note := range d.notes {
+		r.Note("%s", sendreceive.Named(name, note))
+	}
+	if d.outcome.GaveUp && d.realm.staging {
+		d.outcome.Observe(r, name)
+		r.Find(stagingFailed, sendreceive.Named(name, d.outcome.Undelivered()), name)
+	} else {
+		d.outcome.Report(r, name)
+	}
+	if isTrouble(err) && !errors.Is(err, context.Canceled) {
+		r.Miss(sendreceive.EndToEnd, name)
+	}
+	if d.lost {
+		r.Find(queueLost, sendreceive.Named(name, "the server lost the receiver's event queue while the message was on its way: did Tornado start anew?"), name)
+	}
+}
+
+// summarize says how all realms did where all is well.
+func summarize(r *check.Report, all []*delivery) {
+	var slowest *delivery
+	for _, d := range all {
+		if d != nil && d.outcome.Delivered && (slowest == nil || d.outcome.EndToEnd > slowest.outcome.EndToEnd) {
+			slowest = d
+		}
+	}
+	switch {
+	case slowest == nil:
+	case len(all) == 1:
+		r.Summarize("%s", sendreceive.Named(slowest.realm.name, slowest.outcome.Summary()))
+	default:
+		r.Summarize("delivered in %d realms, slowest %s", len(all), sendreceive.Named(slowest.realm.name, slowest.outcome.Summary()))
+	}
+}
+
+// fail reports an error as the realm's own.
+func (one *realm) fail(r *check.Report, err error) error {
+	switch {
+	case err == nil:
+	case one.staging && !errors.Is(err, context.Canceled):
+		r.Find(stagingFailed, sendreceive.Named(one.name, err.Error()), one.name)
+		for _, m := range Definition.Metrics {
+			r.Absent(m)
+		}
+	default:
+		r.Fail(err, one.name)
+	}
+	return nil
 }
 
 // look sends the message on its way and waits for it. The time of ctx is the
@@ -88,10 +144,14 @@ func (d *delivery) look(ctx context.Context) error {
 		return check.Faultf(check.Config, "", "", "the timeout leaves only %s for the look: give it more with -t", check.FormatDuration(max(rest, 0)))
 	}
 	started := time.Now()
-	if err := d.register(ctx, registrationLimit(left(ctx))); err != nil {
+	limit := registrationLimit(left(ctx))
+	if err := d.register(ctx, limit); err != nil {
 		return err
 	}
 	d.outcome.Registered, d.outcome.Registration = true, time.Since(started)
+	if err := d.subscribed(ctx, min(limit-d.outcome.Registration, subscriptionLimit)); err != nil {
+		return err
+	}
 
 	d.sent = time.Now()
 	if err := d.send(ctx); err != nil {
@@ -108,8 +168,10 @@ func (d *delivery) look(ctx context.Context) error {
 		return nil
 	case errors.Is(ctx.Err(), context.Canceled):
 		return ctx.Err()
-	case err != nil && !isTrouble(err) && !zulip.IsQueueLost(err):
+	case err != nil && !passes(err) && !zulip.IsQueueLost(err):
 		return err
+	case check.ReasonOf(d.outcome.Trouble) == check.Proxy:
+		return d.outcome.Trouble // nobody knows whether it would have been delivered
 	}
 	d.outcome.GaveUp, d.outcome.Waited = true, time.Since(d.sent)
 	return nil
@@ -133,7 +195,7 @@ func (d *delivery) again(ctx context.Context) error {
 	if zulip.IsQueueLost(err) {
 		d.outcome.Because = "the server lost the receiver's event queue twice (" + err.Error() + ")"
 	}
-	if isTrouble(err) {
+	if passes(err) {
 		d.outcome.Trouble = err
 	}
 	return err
@@ -155,8 +217,28 @@ func (d *delivery) register(ctx context.Context, limit time.Duration) error {
 	return err
 }
 
+// subscribed makes sure that the receiver gets what is written to the channel:
+// otherwise the server would be blamed for not delivering. Where the server
+// does not say, the message will.
+func (d *delivery) subscribed(ctx context.Context, limit time.Duration) error {
+	if d.to.Stream == "" {
+		return nil
+	}
+	err := error(check.Faultf(check.Timeout, "", "", "the registration left no time to ask"))
+	if limit > 0 {
+		var there bool
+		if there, err = d.receiver.Subscribed(ctx, d.to.Stream, limit); err == nil && !there {
+			return check.Faultf(check.Config, "", "", "the receiver bot %s is not subscribed to the channel %q, or there is no such channel: subscribe it", d.realm.to.Email, check.Clean(d.to.Stream))
+		}
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		d.notes = append(d.notes, fmt.Sprintf("whether the receiver is subscribed to the channel is not known: %v", err))
+	}
+	return nil
+}
+
 func (d *delivery) send(ctx context.Context) error {
-	id, maybe, err := d.sender.Send(ctx, d.to, "check_send_receive_time "+d.token, left(ctx))
+	id, maybe, err := d.sender.Send(ctx, d.to, d.queues[len(d.queues)-1].Level, "check_send_receive_time "+d.token, left(ctx))
 	if err != nil {
 		d.maybeMessage = d.maybeMessage || maybe
 		return err
@@ -196,7 +278,7 @@ func (d *delivery) await(ctx context.Context) error {
 func (d *delivery) persist(ctx context.Context, try func() (done bool, err error)) error {
 	for {
 		done, err := try()
-		if done || err != nil && !isTrouble(err) {
+		if done || err != nil && !passes(err) {
 			return err
 		}
 		if !isSilence(err) {
@@ -212,6 +294,11 @@ func (d *delivery) persist(ctx context.Context, try func() (done bool, err error
 // those that will stay.
 func isTrouble(err error) bool {
 	return err != nil && check.ReasonOf(err).State() == check.Critical
+}
+
+// passes tells what may be over in a moment, a proxy that starts anew included.
+func passes(err error) bool {
+	return isTrouble(err) || err != nil && check.ReasonOf(err) == check.Proxy
 }
 
 // isSilence tells a long poll without an answer, which is how waiting in vain
@@ -250,11 +337,11 @@ func (d *delivery) rateLimit(r *check.Report, err error) {
 		client *zulip.Client
 	}{{"sender", d.sender}, {"receiver", d.receiver}} {
 		if n, ok := b.client.RateLimitRemaining(); ok {
-			r.Observe(rateLimitRemaining, float64(n), b.label)
+			r.Observe(rateLimitRemaining, float64(n), b.label, d.realm.name)
 			silent = false
 		}
 	}
 	if silent && err == nil {
-		r.Note("the server names no rate limit")
+		r.Note("%s", sendreceive.Named(d.realm.name, "the server names no rate limit"))
 	}
 }

@@ -1,6 +1,7 @@
 package sendreceivetime
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"strconv"
@@ -104,4 +105,89 @@ func TestTextCanBeRead(t *testing.T) {
 	faults.Text(t, Definition, s.args())
 	s.Set(func(k *zulipserver.Knobs) { k.DropDelivery = true })
 	faults.Text(t, Definition, s.args("-t", "1s", "-v"))
+}
+
+// Each fault of a proxy is the proxy's, and nothing is known of Zulip.
+func TestFaultsOfProxy(t *testing.T) {
+	s := newStage(t, zulipserver.Options{Domain: "chat.belfry.test"})
+	upstream := strings.TrimPrefix(s.URL(), "http://")
+	rc := func(name string, u zulipserver.User) string {
+		return writeRC(t, name, strings.ReplaceAll(s.Zuliprc(u), s.URL(), "http://chat.belfry.test"))
+	}
+	args := []string{"--sender-zuliprc", rc("s", s.sender), "--receiver-zuliprc", rc("r", s.receiver)}
+	row := func(name string, mode faultproxy.Mode, text string) faults.Row {
+		p := faultproxy.Start(t, upstream, mode)
+		return faults.Row{
+			Name: name, Args: append(append([]string(nil), args...), "--proxy", p.Addr()),
+			Want: faults.Want{State: check.Unknown, Reason: check.Proxy, Text: strings.ReplaceAll(text, "{P}", p.Addr())},
+		}
+	}
+	healthy := row("healthy", faultproxy.Connect(nil), "")
+	healthy.Want, healthy.Timeout = faults.Want{}, 5*time.Second
+	refusing := func(status string) faultproxy.Mode {
+		return faultproxy.Respond([]byte("HTTP/1.1 " + status + "\r\nContent-Length: 0\r\n\r\n"))
+	}
+	const ask = "ask the proxy {P} for chat.belfry.test:80: "
+	faults.Table(t, Definition, faults.Kind{"healthy", "refused", "SYN lost", "silent", "one byte a second", "garbage", "closes at once", "answers too much", "407", "403"}, []faults.Row{
+		healthy,
+		row("refused", faultproxy.Refused(), "connect to the proxy {P}: connection refused"),
+		row("SYN lost", faultproxy.SYNLost(), "connect to the proxy {P}: timed out"),
+		row("silent", faultproxy.Silent(), ask+"timed out"),
+		row("one byte a second", faultproxy.Answer(trickle), ask+"timed out"),
+		row("garbage", faultproxy.Garbage(7), ask+"the answer is not HTTP"),
+		row("closes at once", faultproxy.CloseAtOnce(faultproxy.RST), ask+"connection reset"),
+		row("answers too much", faultproxy.HTTPHeaderFlood(), ask+"the answer is not HTTP"),
+		row("407", refusing("407 Proxy Authentication Required"), ask+"HTTP 407 Proxy Authentication Required: give --proxy-user"),
+		row("403", refusing("403 Forbidden"), ask+"HTTP 403 Forbidden: it refuses to connect there"),
+	})
+}
+
+// trickle says the beginning of an answer, a byte a second.
+func trickle(conn net.Conn) {
+	for _, b := range []byte("HTTP/1.1 200 OK\r\n") {
+		if _, err := conn.Write([]byte{b}); err != nil {
+			return
+		}
+		time.Sleep(time.Second)
+	}
+}
+
+// A proxy that is gone while the message is on its way: back in time, it is
+// forgotten; if not, nobody knows of the message.
+func TestProxyGoneWhileWaiting(t *testing.T) {
+	for name, back := range map[string]bool{"and back": true, "for good": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, zulipserver.Options{Domain: "chat.belfry.test"})
+			s.Set(func(k *zulipserver.Knobs) { k.DeliveryDelay = 700 * time.Millisecond })
+			p := faultproxy.Start(t, strings.TrimPrefix(s.URL(), "http://"), faultproxy.Connect(nil))
+			rc := func(name string, u zulipserver.User) string {
+				return writeRC(t, name, strings.ReplaceAll(s.Zuliprc(u), s.URL(), "http://chat.belfry.test"))
+			}
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				s.awaitPoll(t)
+				if err := p.Set(faultproxy.Refused()); err != nil {
+					t.Error(err)
+				}
+				p.Cut(faultproxy.FIN)
+				if back {
+					time.Sleep(200 * time.Millisecond)
+					if err := p.Set(faultproxy.Connect(nil)); err != nil {
+						t.Error(err)
+					}
+				}
+			}()
+			d := look(t, context.Background(), "--sender-zuliprc", rc("s", s.sender), "--receiver-zuliprc", rc("r", s.receiver), "--proxy", p.Addr(), "-t", "6s")
+			<-done
+			t.Logf("%s: %s", d.State, d.Text)
+			if back && (d.State != "OK" || d.Reason != "") {
+				t.Errorf("a proxy that came back = %s, reason %s: %s; want OK", d.State, d.Reason, d.Text)
+			}
+			if !back && (d.State != "UNKNOWN" || d.Reason != "proxy" || !strings.HasPrefix(d.Text, "connect to the proxy "+p.Addr()+": connection refused")) {
+				t.Errorf("a proxy that stayed away = %s, reason %s: %s; want UNKNOWN, proxy", d.State, d.Reason, d.Text)
+			}
+		})
+	}
 }

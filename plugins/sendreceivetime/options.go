@@ -9,18 +9,24 @@ import (
 
 	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/common/dial"
+	"github.com/belfry-monitoring/belfry/common/httpclient"
 	"github.com/belfry-monitoring/belfry/common/options"
 	"github.com/belfry-monitoring/belfry/common/zulip"
 )
 
 // probe is the check with its options.
 type probe struct {
-	site             string
-	sender, receiver *botOptions
-	tls              *dial.TLS
-	lax              *bool
+	site                       string
+	sender, receiver           *botOptions
+	realmValues, stagingValues []string
+	stream, topic              string
+	tls                        *dial.TLS
+	route                      *httpclient.Route
+	lax                        *bool
 
-	from, to zulip.Bot // as the last Prepare read them
+	// As the last Prepare read them.
+	realms  []realm
+	channel zulip.Recipient // no stream: a direct message
 }
 
 // botOptions say who a bot is: a zuliprc file, or its parts.
@@ -36,7 +42,12 @@ func newProbe(fs *pflag.FlagSet) *probe {
 	p.sender = newBotOptions(fs, "sender", "the bot that sends")
 	p.receiver = newBotOptions(fs, "receiver", "the bot that receives; may be the sender itself")
 	fs.StringVar(&p.site, "site", "", "address of the organization, https where no scheme is given (default: site of the zuliprc files)")
+	fs.StringArrayVar(&p.realmValues, "realm", nil, "NAME=SENDER-ZULIPRC,RECEIVER-ZULIPRC: look at several organizations or servers, side by side; repeat, or separate by blanks")
+	fs.StringArrayVar(&p.stagingValues, "staging", nil, "NAME of a --realm in which nothing is worse than a warning; several: repeat or separate by blanks or commas")
+	fs.StringVar(&p.stream, "stream", "", "send to this channel (stream), to which the receiver is subscribed, in place of a direct message")
+	fs.StringVar(&p.topic, "topic", defaultTopic, "topic in the channel")
 	p.tls = dial.TLSFlags(fs)
+	p.route = httpclient.RouteFlags(fs)
 	p.lax = options.InsecurePermissions(fs)
 	return p
 }
@@ -49,19 +60,31 @@ func newBotOptions(fs *pflag.FlagSet, role, who string) *botOptions {
 	return b
 }
 
-// Prepare reads the files of both bots.
+// defaultTopic says who writes there.
+const defaultTopic = "check_send_receive_time"
+
+// Prepare reads the files of all bots.
 func (p *probe) Prepare() (check.Setup, error) {
 	var err error
-	if p.from, err = p.bot(p.sender); err != nil {
+	p.channel = zulip.Recipient{}
+	if p.stream != "" {
+		if p.channel.Stream, err = zulip.ParseStream(p.stream); err != nil {
+			return check.Setup{}, err
+		}
+		if p.channel.Topic, err = zulip.ParseTopic(p.topic); err != nil {
+			return check.Setup{}, err
+		}
+	} else if p.topic != defaultTopic {
+		return check.Setup{}, check.Faultf(check.Config, "", "", "--topic needs --stream: a direct message has no topic")
+	}
+	if p.realms, err = p.readRealms(); err != nil {
 		return check.Setup{}, err
 	}
-	if p.to, err = p.bot(p.receiver); err != nil {
-		return check.Setup{}, err
-	}
-	if a, b := p.from.Site.String(), p.to.Site.String(); a != b {
-		return check.Setup{}, check.Faultf(check.Config, "", "", "the bots must be of one organization: the sender's site is %s, the receiver's is %s", a, b)
-	}
-	return check.Setup{Target: p.from.Site.Host + p.from.Site.Path, Notice: p.notice()}, nil
+	return check.Setup{Target: p.target(), Notice: p.notice(), Limits: p.limits()}, nil
+}
+
+func (o *botOptions) given() bool {
+	return o.zuliprc != "" || o.email != "" || o.key != nil && o.key.Given()
 }
 
 // bot puts together who a bot is. An option beats what a zuliprc file says.
@@ -71,9 +94,9 @@ func (p *probe) bot(o *botOptions) (zulip.Bot, error) {
 	}
 	rc := &zulip.RC{}
 	switch {
-	case o.zuliprc == "" && (o.email == "" || !o.key.Given()):
+	case o.zuliprc == "" && (o.email == "" || o.key == nil || !o.key.Given()):
 		return bad("no %[1]s: give --%[1]s-zuliprc FILE, or --%[1]s-email with --%[1]s-key-file", o.role)
-	case o.zuliprc != "" && (o.email != "" || o.key.Given()):
+	case o.zuliprc != "" && (o.email != "" || o.key != nil && o.key.Given()):
 		return bad("--%[1]s-zuliprc and --%[1]s-email with --%[1]s-key-file exclude each other", o.role)
 	case o.zuliprc != "":
 		var err error
@@ -102,30 +125,55 @@ func (p *probe) bot(o *botOptions) (zulip.Bot, error) {
 	return zulip.Bot{Role: o.role, Site: site, Email: rc.Email, Key: rc.Key, TLS: rc.TLS(*p.tls)}, nil
 }
 
-// notice says what weakens the look: an unverified certificate, or keys sent
-// in the clear beyond this machine.
-func (p *probe) notice() string {
-	if p.from.Site.Scheme == "http" && !isLocal(p.from.Site) {
-		return "API keys sent without TLS"
+// isLocal reports whether what is sent to the site stays on this machine.
+func (p *probe) isLocal(u *url.URL) bool {
+	host := u.Hostname()
+	if forced := p.route.ForceAddress; forced != "" {
+		host = forced
+		if h, _, err := net.SplitHostPort(forced); err == nil {
+			host = h
+		}
 	}
-	if n := p.from.TLS.Notice(); n != "" {
-		return n
-	}
-	return p.to.TLS.Notice()
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-func isLocal(u *url.URL) bool {
-	ip := net.ParseIP(u.Hostname())
-	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// Run takes one look.
+// Run takes one look at each organization, side by side.
 func (p *probe) Run(ctx context.Context, r *check.Report) error {
-	d, err := newDelivery(p.from, p.to)
-	if err != nil {
-		return err
+	if only := p.realms[0]; only.name == "" {
+		d, err := p.delivery(only)
+		if err != nil {
+			return err
+		}
+		return d.run(ctx, r)
 	}
-	return d.run(ctx, r)
+	all := make([]*delivery, len(p.realms))
+	looks := make([]func(context.Context) error, 0, len(p.realms))
+	for i, one := range p.realms {
+		looks = append(looks, func(ctx context.Context) error {
+			d, err := p.delivery(one)
+			if err == nil {
+				all[i] = d
+				err = d.run(ctx, r)
+			}
+			return one.fail(r, err)
+		})
+	}
+	err := check.Go(ctx, looks...)
+	summarize(r, all)
+	return err
+}
+
+func (p *probe) delivery(one realm) (*delivery, error) {
+	if one.err != nil {
+		return nil, one.err
+	}
+	one.from.Route, one.to.Route = p.route, p.route
+	to := p.channel
+	if to.Stream == "" {
+		to.Email = one.to.Email
+	}
+	return newDelivery(one, to)
 }
 
 // Close has nothing to give back: every look dials afresh.

@@ -41,6 +41,10 @@ func TestScripts(t *testing.T) {
 			switch args[0] {
 			case "drops":
 				s.Set(func(k *zulipserver.Knobs) { k.DropDelivery = true })
+			case "has-channel":
+				if _, err := s.AddStream("tower", receiveBot); err != nil {
+					ts.Fatalf("%v", err)
+				}
 			case "forbids-deletion":
 				s.Set(func(k *zulipserver.Knobs) { k.ForbidDelete = true })
 			case "is-down":

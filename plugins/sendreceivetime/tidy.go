@@ -77,7 +77,7 @@ func (d *delivery) search(ctx context.Context, l *leftovers) {
 	}
 	found := 0
 	err := insist(ctx, func() error {
-		ids, err := d.sender.FindSent(ctx, d.token, tidyLimit)
+		ids, err := d.sender.FindSent(ctx, d.to, d.token, tidyLimit)
 		for _, id := range ids {
 			if !known[id] {
 				d.messages = append(d.messages, id)
@@ -106,7 +106,7 @@ func insist(ctx context.Context, try func() error) error {
 		err := try()
 		wait, limited := zulip.RetryAfter(err)
 		switch {
-		case err == nil || n == tidyTries || !limited && !isTrouble(err):
+		case err == nil || n == tidyTries || !limited && !passes(err):
 			return err
 		case limited && wait > left(ctx):
 			return err
@@ -118,18 +118,19 @@ func insist(ctx context.Context, try func() error) error {
 
 // report says what was left behind: as a finding where all else is well, as
 // notes where a failure explains it.
-func (l *leftovers) report(r *check.Report, delivered bool) {
+func (l *leftovers) report(r *check.Report, d *delivery) {
+	name := d.realm.name
 	for _, note := range l.notes {
-		r.Note("%s", note)
+		r.Note("%s", sendreceive.Named(name, note))
 	}
 	if len(l.failed) == 0 {
 		return
 	}
-	if delivered {
-		r.Find(sendreceive.LeftBehind, "delivered, but "+strings.Join(l.failed, "; "))
+	if d.outcome.Delivered {
+		r.Find(sendreceive.LeftBehind, sendreceive.Named(name, "delivered, but "+strings.Join(l.failed, "; ")), name)
 		return
 	}
 	for _, text := range l.failed {
-		r.Note("%s", text)
+		r.Note("%s", sendreceive.Named(name, text))
 	}
 }

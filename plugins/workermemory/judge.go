@@ -25,10 +25,19 @@ func sortLost(gone []lost) {
 }
 
 // observeWorkers reports the workers' memory and number.
-func observeWorkers(r *check.Report, list []worker, memory procs.Memory) {
-	r.Observe(workers, float64(len(list)))
+// Their number is not there while they are being restarted as planned.
+func observeWorkers(r *check.Report, list []worker, memory procs.Memory, planned bool) {
+	r.Absent(workers)
+	if !planned {
+		r.Observe(workers, float64(len(list)))
+	}
+	if planned || len(list) == 0 {
+		r.Absent(rss)
+		r.Absent(swap) // whether there may be none is judged by their number
+	}
 	for _, w := range list {
 		r.Observe(rss, float64(w.main.RSS), w.label)
+		r.Observe(swap, float64(w.main.Swap), w.label)
 		r.Detail(describe(w), w.label)
 	}
 	sum := total(list)
@@ -41,8 +50,8 @@ func observeWorkers(r *check.Report, list []worker, memory procs.Memory) {
 // describe is what an operator needs to find the process.
 func describe(w worker) string {
 	text := fmt.Sprintf("pid %d, up %s", w.main.PID, check.FormatDuration(w.main.Age.Truncate(time.Second)))
-	if swap := w.main.Swap; swap >= 1<<20 {
-		text += ", and " + check.FormatBytes(float64(swap)) + " in swap"
+	if out := w.main.Swap; out >= 1<<20 {
+		text += ", and " + check.FormatBytes(float64(out)) + " in swap"
 	}
 	return text
 }
@@ -65,11 +74,15 @@ func detailGone(r *check.Report, gone []lost) {
 	if len(gone) == 0 {
 		return
 	}
+	r.Detail(goneText(gone))
+}
+
+func goneText(gone []lost) string {
 	labels := make([]string, len(gone))
 	for i, g := range gone {
 		labels[i] = g.label
 	}
-	r.Detail(fmt.Sprintf("gone since the look at %s: %s", gone[0].at.UTC().Format("15:04:05 MST"), names(labels)))
+	return fmt.Sprintf("gone since the look at %s: %s", gone[0].at.UTC().Format("15:04:05 MST"), names(labels))
 }
 
 // hiddenText says why processes may be there and not be seen, "" when all

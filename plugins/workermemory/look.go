@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/belfry-monitoring/belfry/common/cgroup"
 	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/common/procs"
 )
@@ -26,34 +27,69 @@ const (
 func (c *workerMemory) Run(ctx context.Context, r *check.Report) error {
 	proc := procs.New(c.root)
 	var memory kept
-	if _, ok := r.Recall(&memory); !ok {
+	previous, ok := r.Recall(&memory)
+	if !ok {
 		memory = kept{}
 	}
 	var list []worker
+	var in controlled
+	looked := false
 	r.Summarize("no OOM kill is known of") // where the workers are skipped
 	r.Part(ctx, partWorkers, func(ctx context.Context) (err error) {
-		list, err = c.lookAtWorkers(ctx, proc, r, &memory)
+		looked = true
+		list, in, err = c.lookAtWorkers(ctx, proc, r, &memory, previous)
 		return err
+	})
+	r.Part(ctx, partCgroups, func(ctx context.Context) error {
+		if !looked {
+			listing, err := c.find(ctx, proc, r)
+			if err != nil {
+				return err
+			}
+			list = c.workers(listing)
+			in = c.controlGroups(proc, r, list)
+		}
+		memory.Groups = c.judgeGroups(r, in.groups, memory.Groups, proc.BootID())
+		return in.err
 	})
 	r.Part(ctx, partOOM, func(context.Context) error { return c.lookAtOOMKills(proc, r, &memory, list) })
 	r.Remember(memory)
 	return nil
 }
 
-// lookAtWorkers reports the workers and returns them.
-func (c *workerMemory) lookAtWorkers(ctx context.Context, proc *procs.FS, r *check.Report, memory *kept) ([]worker, error) {
+// workers makes workers of what was found.
+func (c *workerMemory) workers(listing *procs.Listing) []worker {
+	return workersOf(listing.Processes, c.name, c.joined)
+}
+
+// controlGroups finds the control groups that limit the workers.
+func (c *workerMemory) controlGroups(proc *procs.FS, r *check.Report, list []worker) controlled {
+	tree := cgroup.Open(proc.Root(), c.cgroupRoot)
+	switch {
+	case tree.Version() != 0:
+		return controlGroups(r, tree, list)
+	case c.cgroupRoot != cgroup.DefaultRoot:
+		return controlled{err: check.Faultf(check.Config, "look for control groups in", c.cgroupRoot, "no memory controller is mounted there")}
+	}
+	r.Note("control groups are not known: no memory controller is mounted in %s", c.cgroupRoot)
+	return controlled{}
+}
+
+// lookAtWorkers reports the workers and returns them and their control groups.
+// previous is when the look before was, zero for none.
+func (c *workerMemory) lookAtWorkers(ctx context.Context, proc *procs.FS, r *check.Report, memory *kept, previous time.Time) ([]worker, controlled, error) {
 	machine, err := proc.Memory()
 	if err != nil {
-		return nil, err
+		return nil, controlled{}, err
 	}
 	listing, err := c.find(ctx, proc, r)
 	if err != nil {
-		return nil, err
+		return nil, controlled{}, err
 	}
 	for _, err := range listing.Failed {
 		r.Fail(err)
 	}
-	list := workersOf(listing.Processes, c.name, c.matches == nil)
+	list := c.workers(listing)
 	if c.ownUser() {
 		listing.Invisible = false // from nobody's own processes does hidepid hide any
 	}
@@ -63,25 +99,37 @@ func (c *workerMemory) lookAtWorkers(ctx context.Context, proc *procs.FS, r *che
 		option, gid = proc.Hidepid()
 		hidden = hiddenText(listing, option, gid)
 	}
+	gone, seen := missing(memory.Workers, list, r.Now())
 	switch {
 	case len(list) == 0 && hidden != "":
-		return nil, check.Faultf(check.Permission, "look for", c.what(), "none is visible, but %s: %s", hidden, remedy(gid))
+		return nil, controlled{}, check.Faultf(check.Permission, "look for", c.what(), "none is visible, but %s: %s", hidden, remedy(gid))
 	case len(list) == 0 && len(listing.Failed) > 0:
-		return nil, nil // there are some, and why they cannot be judged is said
-	case len(list) == 0 && !c.noneIsFine:
+		return nil, controlled{}, nil // there are some, and why they cannot be judged is said
+	}
+	planned := hidden == "" && len(listing.Failed) == 0 && memory.pause(gone, previous, r.Now(), c.silent)
+	switch {
+	case planned:
+		r.Note("%s: workers are being restarted as planned, so their number is not judged for up to %s", goneText(gone), check.FormatDuration(moment))
+	case len(list) == 0 && !c.noneIsFine && len(c.groups) == 0:
 		r.Find(noWorkers, "no worker runs: looked for "+c.what())
 	case hidden != "":
 		r.Note("%s, so there may be more workers than are seen", hidden)
 		r.Detail("but " + hidden)
 	}
-	gone, seen := missing(memory.Workers, list, r.Now())
 	memory.Workers = seen
 	detailGone(r, gone)
-	observeWorkers(r, list, machine)
+	observeWorkers(r, list, machine, planned)
+	c.judgeWorkerGroups(r, list, gone, hidden != "", planned)
+	boot := proc.BootID()
+	memory.Bodies = follow(memory.Bodies, list, boot, r.Now(), c.restartWindow, c.silent)
+	judgeRestarts(r, memory.Bodies, list, r.Now())
+	memory.Sizes = memory.Sizes.remember(list, boot)
+	in := c.controlGroups(proc, r, list)
+	judgeGrowth(r, list, memory.Sizes, in.groups, boot)
 	if !c.noPSS {
 		c.lookAtPSS(ctx, proc, r, list)
 	}
-	return list, nil
+	return list, in, nil
 }
 
 // find lists the workers, once more where there is none.

@@ -11,7 +11,11 @@ import (
 // kept is what a look leaves for the next one.
 type kept struct {
 	Workers map[string]time.Time `json:"workers,omitempty"` // when each was last seen
+	Bodies  map[string]bodies    `json:"bodies,omitempty"`  // by name without number
+	Sizes   sizes                `json:"sizes,omitempty"`   // by identity
+	Groups  map[string]*killLog  `json:"groups,omitempty"`  // by control group
 	OOM     *killLog             `json:"oom,omitempty"`
+	Pause   *pause               `json:"pause,omitempty"`
 }
 
 // killLog is the kernel's count of OOM kills over time: the first mark is
@@ -76,22 +80,30 @@ func (l *killLog) advance(now time.Time, boot string, count uint64, window time.
 // kills are the likely victims.
 func killText(k recentKills, now time.Time, list []worker) string {
 	ago := max(now.Sub(k.since), time.Second)
-	processes := "a process"
-	if k.count != 1 {
-		processes = fmt.Sprintf("%d processes", k.count)
-	}
-	text := fmt.Sprintf("the kernel has killed %s for want of memory in the last %s", processes, check.FormatDuration(ago.Round(time.Second)))
+	text := fmt.Sprintf("the kernel has killed %s for want of memory in the last %s", processes(k.count), check.FormatDuration(ago.Round(time.Second)))
 	var young []string
 	for _, w := range list {
 		if w.main.Age < ago {
 			young = append(young, w.label)
 		}
 	}
-	if len(young) > 0 {
+	// A deployment starts them all: then nobody can tell who was killed.
+	if n := len(young); n > 0 && n <= maxSuspects && (n < len(list) || n == 1) {
 		text += ", started since then: " + names(young)
 	}
 	return text
 }
+
+func processes(n uint64) string {
+	if n == 1 {
+		return "a process"
+	}
+	return fmt.Sprintf("%d processes", n)
+}
+
+// maxSuspects is how many workers that have started since a kill may be its
+// victims.
+const maxSuspects = 3
 
 // maxNames bounds a list of workers in a text.
 const maxNames = 5

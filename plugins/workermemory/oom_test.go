@@ -69,6 +69,7 @@ func TestKillText(t *testing.T) {
 		{label: "embed_links", main: procs.Process{Age: 3 * time.Minute}},
 		{label: "email_senders", main: procs.Process{Age: 3 * time.Hour}},
 	}
+	young := func(label string) worker { return worker{label: label, main: procs.Process{Age: time.Minute}} }
 	tests := []struct {
 		kills recentKills
 		list  []worker
@@ -76,6 +77,12 @@ func TestKillText(t *testing.T) {
 	}{
 		{recentKills{1, now.Add(-10 * time.Minute)}, list,
 			"the kernel has killed a process for want of memory in the last 10 min, started since then: embed_links"},
+		{recentKills{1, now.Add(-10 * time.Minute)}, list[:1],
+			"the kernel has killed a process for want of memory in the last 10 min, started since then: embed_links"},
+		{recentKills{1, now.Add(-10 * time.Minute)}, []worker{young("a"), young("b")}, // all of them
+			"the kernel has killed a process for want of memory in the last 10 min"},
+		{recentKills{1, now.Add(-10 * time.Minute)}, append([]worker{young("a"), young("b"), young("c"), young("d")}, list[1:]...),
+			"the kernel has killed a process for want of memory in the last 10 min"},
 		{recentKills{3, now.Add(-time.Hour)}, list[1:], "the kernel has killed 3 processes for want of memory in the last 60 min"},
 	}
 	for _, tt := range tests {

@@ -12,15 +12,20 @@ import (
 
 	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/common/procs"
+	"github.com/belfry-monitoring/belfry/common/quiet"
 )
 
 // workerMemory is the check with its options, and what Prepare makes of them.
 type workerMemory struct {
 	pattern, user, parent, expect, labelRegex, root string
-	oomWindow                                       time.Duration
+	cgroupRoot                                      string
+	givenGroups, groupExpect, quietWindow           []string
+	oomWindow, restartWindow                        time.Duration
 	noPSS                                           bool
 
 	matches, label *regexp.Regexp // nil: Zulip's workers; no group
+	groups         []group        // instead of matches
+	silent         quiet.Windows
 	query          procs.Query
 	noneIsFine     bool
 }
@@ -50,12 +55,26 @@ func (c *workerMemory) Prepare() (check.Setup, error) {
 	keep(err)
 	c.query.Under, err = descent(c.parent)
 	keep(err)
-	setup.Limits, c.noneIsFine, err = expected(c.expect)
+	setup.Limits, c.noneIsFine, err = expected("--expect", c.expect)
 	keep(err)
+	var limits []check.Limit
+	c.groups, limits, err = parseGroups(c.givenGroups, c.groupExpect)
+	keep(err)
+	setup.Limits = append(setup.Limits, limits...)
+	if len(c.groups) > 0 && (c.pattern != "" || c.labelRegex != "") {
+		keep(errors.New("--group and --pattern are two ways to say which processes are workers: give groups only"))
+	}
+	if c.silent, err = quiet.Parse(c.quietWindow, time.Local); err != nil {
+		keep(fmt.Errorf("--quiet-window %w", err))
+	}
+	if c.restartWindow < 2*allAtOnce || c.restartWindow > keepGone {
+		keep(fmt.Errorf("--restart-window %s: give %s to %s", c.restartWindow, 2*allAtOnce, keepGone))
+	}
 	if c.oomWindow < 0 {
 		keep(fmt.Errorf("--oom-window %s: below zero", c.oomWindow))
 	}
-	if c.matches == nil {
+	if c.zulips() {
+		setup.Limits = append(setup.Limits, restartLimits()...)
 		// Without the machine's memory the absolute limits stand; that it
 		// cannot be read is the look's to report.
 		memory, _ := procs.New(c.root).Memory()
@@ -75,9 +94,28 @@ func compile(option, text string) (*regexp.Regexp, error) {
 	return re, nil
 }
 
+// zulips reports that Zulip's queue workers are looked at.
+func (c *workerMemory) zulips() bool { return c.matches == nil && len(c.groups) == 0 }
+
+// restartLimits are those of Zulip's workers, which run until they are
+// stopped. Once may be somebody's supervisorctl restart; one that restarts
+// alone twice in half an hour has crashed, one that does so again and again
+// serves nobody. Other products' workers are replaced after
+// so many requests, or grow beyond a limit of their own.
+func restartLimits() []check.Limit {
+	return []check.Limit{
+		{Metric: recentRestarts, Severity: check.Warning, Range: check.Range{End: 1}},
+		{Metric: recentRestarts, Severity: check.Critical, Range: check.Range{End: loop - 1}},
+	}
+}
+
 // wanted reports whether a command line is a worker's. Other runs of this
 // check, and the shells, NRPE and ssh that start them, carry the pattern.
 func (c *workerMemory) wanted(command procs.CommandLine) bool {
+	if len(c.groups) > 0 {
+		_, ok := c.groupOf(command)
+		return ok && !strings.Contains(command.String(), pluginName)
+	}
 	if c.matches == nil {
 		if !strings.Contains(string(command), "process_queue") {
 			return false
@@ -91,17 +129,35 @@ func (c *workerMemory) wanted(command procs.CommandLine) bool {
 
 // name is the label of a wanted process.
 func (c *workerMemory) name(command procs.CommandLine) string {
-	if c.matches == nil {
-		label, _ := zulipWorker(command.Args())
-		return check.CleanMax(label, maxLabel)
+	group := ""
+	if g, ok := c.groupOf(command); ok {
+		group = g.prefix()
 	}
-	return patternLabel(command, c.label)
+	if c.matches == nil {
+		if label, ok := zulipWorker(command.Args()); ok {
+			return group + check.CleanMax(label, maxLabel)
+		}
+	}
+	return group + patternLabel(command, c.label)
+}
+
+// joined reports that a process and its children of the same name are one
+// worker: those of Zulip, whose reloader watches over the one that works.
+func (c *workerMemory) joined(command procs.CommandLine) bool {
+	if c.matches != nil {
+		return false
+	}
+	_, ok := zulipWorker(command.Args())
+	return ok
 }
 
 // what says in words which processes are looked for.
 func (c *workerMemory) what() string {
 	text := "a queue worker of Zulip (manage.py process_queue)"
-	if c.matches != nil {
+	switch {
+	case len(c.groups) > 0:
+		text = "a process of a --group"
+	case c.matches != nil:
 		text = fmt.Sprintf("a process that matches %q", c.pattern)
 	}
 	if c.user != "" {
@@ -155,7 +211,7 @@ func descent(parent string) (func(int, procs.CommandLine) bool, error) {
 // expected turns --expect into limits of the number of workers: fewer than it
 // says is critical, because somebody's queue is not served; more is a
 // warning. A bare number is exact.
-func expected(text string) (limits []check.Limit, noneIsFine bool, err error) {
+func expected(option, text string) (limits []check.Limit, noneIsFine bool, err error) {
 	if text == "" {
 		return nil, false, nil
 	}
@@ -168,7 +224,7 @@ func expected(text string) (limits []check.Limit, noneIsFine bool, err error) {
 		err = errors.New("write how many, 15, or from how many to how many, 4: or 10:20")
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("--expect %s: %w", text, err)
+		return nil, false, fmt.Errorf("%s %s: %w", option, text, err)
 	}
 	least := check.Range{Start: r.Start, End: math.Inf(1)}
 	return []check.Limit{

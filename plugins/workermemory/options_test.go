@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -40,6 +41,18 @@ func TestPrepareRefuses(t *testing.T) {
 		{"--parent=(", "--parent \"(\""},
 		{"--parent=99999999999999999999", "--parent 99999999999999999999"},
 		{"--oom-window=-1s", "--oom-window"},
+		{"--restart-window=1m", "--restart-window 1m0s: give 6m0s to 24h0m0s"},
+		{"--restart-window=25h", "--restart-window 25h0m0s"},
+		{"--quiet-window=Sun", "--quiet-window \"Sun\": write days"},
+		{"--quiet-window=Son,03:00-04:00", "--quiet-window"},
+		{"--group=http", "--group \"http\": write NAME=REGEX"},
+		{"--group=a=x --group=a=y", "given twice"},
+		{"--group=a#b=x", "a name is"},
+		{"--group=a=(", "--group \"(\""},
+		{"--group=a=x --pattern=y", "give groups only"},
+		{"--group=a=x --group-expect=b=1", "--group-expect \"b=1\""},
+		{"--group=a=x --group-expect=a=few", "--group-expect few"},
+		{"--group-expect=a=1", "--group-expect \"a=1\""},
 	}
 	for _, tt := range tests {
 		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
@@ -66,7 +79,7 @@ func TestExpected(t *testing.T) {
 		{"0", check.Range{}, check.Range{End: inf}, true},
 	}
 	for _, tt := range tests {
-		limits, none, err := expected(tt.text)
+		limits, none, err := expected("--expect", tt.text)
 		if err != nil || len(limits) != 2 || limits[0].Range != tt.critical || limits[1].Range != tt.warning || none != tt.none {
 			t.Errorf("expected(%q) = %v, %t, %v; want critical %v, warning %v, %t", tt.text, limits, none, err, tt.critical, tt.warning, tt.none)
 		}
@@ -117,7 +130,7 @@ func TestOwnUserIsNeverHidden(t *testing.T) {
 
 // TestNeverItsOwnRuns: the command line of this check carries the pattern.
 func TestNeverItsOwnRuns(t *testing.T) {
-	c := &workerMemory{pattern: "gunicorn"}
+	c := &workerMemory{pattern: "gunicorn", restartWindow: time.Hour}
 	if _, err := c.Prepare(); err != nil {
 		t.Fatal(err)
 	}

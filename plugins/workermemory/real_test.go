@@ -71,6 +71,37 @@ func TestRealWorkers(t *testing.T) {
 	}
 }
 
+// TestRealCrashLoop: a worker that is another process at each look, beside one
+// that runs on. In the quiet window nothing is said of it.
+func TestRealCrashLoop(t *testing.T) {
+	bed := testbed.New(t)
+	binary := bed.Build(command)
+	state := bed.MkdirFor("nobody", "state", 0o700)
+	bed.Worker(testbed.WorkerOptions{Name: "steady", Argv: testbed.ZulipWorker("email_senders"), MiB: 5})
+	loops := bed.Worker(testbed.WorkerOptions{Name: "loops", Argv: testbed.ZulipWorker("embed_links"), MiB: 5})
+	look := func(args ...string) lookat.Document {
+		t.Helper()
+		return lookAsNobody(t, binary, append([]string{ours(), "--no-pss", "--skip", "oom_kills", "--state-dir", state}, args...)...)
+	}
+	quietTime := []string{"--quiet-window", "00:00-24:00 UTC"}
+	for i := range 4 {
+		if i > 0 {
+			loops.Stop()
+			loops.Start()
+		}
+		look(quietTime...)
+		if d := look(); i < 3 && d.State != "OK" {
+			t.Errorf("after %d restarts: %s %s; want OK", i, d.State, d.Text)
+		}
+	}
+	if d := look(); d.State != "CRITICAL" || !strings.HasPrefix(d.Text, "embed_links: restarts lately 3 (above 2), pid ") || strings.Contains(d.Text, "more problem") {
+		t.Errorf("a crash loop: %s %s; want CRITICAL of embed_links alone", d.State, d.Text)
+	}
+	if d := look(quietTime...); d.State != "OK" {
+		t.Errorf("in the quiet window: %s %s; want OK", d.State, d.Text)
+	}
+}
+
 // TestRealNone: every worker ended, and the check's own command line and that
 // of the shell that starts it hold the pattern.
 func TestRealNone(t *testing.T) {

@@ -47,6 +47,15 @@ func change(t *testing.T, path, text string) {
 	}
 }
 
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
 func TestRecorded(t *testing.T) {
 	t.Parallel()
 	// The recordings are of a machine with 23.5 GiB; a small one shows the shares.
@@ -77,6 +86,8 @@ func TestRecorded(t *testing.T) {
 			text: "matches nothing"},
 		{name: "a leak into swap is told", tree: "multiprocess", changes: map[string]string{"25/status": "VmSwap:\t       0 kB -> VmSwap:\t  900000 kB"},
 			args: []string{"-c", "rss{worker=email_senders}=100MB"}, state: check.Critical, text: "email_senders: resident memory 106 MiB (above 95.4 MiB), pid 25, up 4 s, and 879 MiB in swap"},
+		{name: "a limit on a worker's swap", tree: "multiprocess", changes: map[string]string{"25/status": "VmSwap:\t       0 kB -> VmSwap:\t  900000 kB"},
+			args: []string{"-w", "swap=500MB", "-c", "total_swap=2GB"}, state: check.Warning, text: "email_senders: swapped memory 879 MiB (above 477 MiB), pid 25"},
 		{name: "a small machine is full", tree: "multiprocess", changes: map[string]string{"meminfo": "MemTotal: 1600000 kB\n"}, state: check.Warning,
 			text: "share of the machine's memory 77.3 % (above 70 %)"},
 		{name: "the machine's memory is not known", tree: "multiprocess", changes: map[string]string{"meminfo": "MemFree: 1 kB\n"}, state: check.Unknown,

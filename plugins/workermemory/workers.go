@@ -27,7 +27,7 @@ const settled = time.Second
 // its children of the same name where together they are one worker, and
 // numbers workers of the same name from the oldest: "gunicorn",
 // "gunicorn#2".
-func workersOf(found []procs.Process, name func(procs.CommandLine) string, joined bool) []worker {
+func workersOf(found []procs.Process, name func(procs.CommandLine) string, joined func(procs.CommandLine) bool) []worker {
 	byPID := make(map[int]int, len(found))
 	labels := make([]string, len(found))
 	for i, p := range found {
@@ -47,7 +47,7 @@ func workersOf(found []procs.Process, name func(procs.CommandLine) string, joine
 		first := i
 		for range found { // no longer than there are processes
 			up, ok := parent(first)
-			if !ok || !joined {
+			if !ok || !joined(p.Command) {
 				break
 			}
 			first = up

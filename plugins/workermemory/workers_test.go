@@ -147,7 +147,7 @@ func TestWorkersOf(t *testing.T) {
 			name = (&workerMemory{}).name
 		}
 		var got []string
-		for _, w := range workersOf(tt.found, name, tt.joined) {
+		for _, w := range workersOf(tt.found, name, func(procs.CommandLine) bool { return tt.joined }) {
 			got = append(got, fmt.Sprintf("%s:%d+%d", w.label, w.main.PID, len(w.others)))
 		}
 		if strings.Join(got, " ") != tt.want {

@@ -34,6 +34,7 @@ type bench struct {
 	bed          *testbed.Bed
 	bin          string
 	rounds, slow int
+	scaleTime    time.Duration
 	table        *report
 	dumps        string // a directory with a real dump
 	peak         []peak

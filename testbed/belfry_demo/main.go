@@ -41,7 +41,7 @@ func run(ctx context.Context, bin string, once bool) error {
 	}
 	var verdict error
 	err := testbed.Run("", os.Stderr, func(bed *testbed.Bed) {
-		s := newScene(bed, bin, say)
+		s := newStage(bed, bin, say)
 		for _, act := range s.acts() {
 			if ctx.Err() != nil {
 				verdict = errInterrupted

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/belfry-monitoring/belfry/testbed/scene"
 )
 
 // row is a check as both faces show it. The states are -1 where there is none
@@ -17,14 +19,6 @@ type row struct {
 
 func (r row) settled() bool { return r.nagios >= 0 && r.nagios == r.exporter }
 
-func word(state int) string {
-	words := []string{"OK", "WARNING", "CRITICAL", "UNKNOWN"}
-	if state < 0 || state >= len(words) {
-		return "-"
-	}
-	return words[state]
-}
-
 func printTable(w io.Writer, rows []row) {
 	fmt.Fprintf(w, "\n  %-26s %-9s %-9s %s\n", "check", "Nagios", "exporter", "says")
 	for _, r := range rows {
@@ -32,7 +26,7 @@ func printTable(w io.Writer, rows []row) {
 		if _, after, ok := strings.Cut(text, ": "); ok {
 			text = after
 		}
-		fmt.Fprintf(w, "  %-26s %-9s %-9s %s\n", r.name, word(r.nagios), word(r.exporter), text)
+		fmt.Fprintf(w, "  %-26s %-9s %-9s %s\n", r.name, scene.Word(r.nagios), scene.Word(r.exporter), text)
 	}
 	fmt.Fprintln(w)
 }
@@ -42,7 +36,7 @@ func problems(rows []row) error {
 	var errs []error
 	for _, r := range rows {
 		if r.nagios != 0 || r.exporter != 0 {
-			errs = append(errs, fmt.Errorf("%s is %s in Nagios and %s in the exporter: %s", r.name, word(r.nagios), word(r.exporter), r.text))
+			errs = append(errs, fmt.Errorf("%s is %s in Nagios and %s in the exporter: %s", r.name, scene.Word(r.nagios), scene.Word(r.exporter), r.text))
 		}
 	}
 	return errors.Join(errs...)

@@ -2,6 +2,7 @@ package faultproxy
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -188,6 +189,32 @@ func HTMLPage(status int) Mode {
 	title := fmt.Sprintf("%d %s", status, http.StatusText(status))
 	return HTTP(status, "text/html", "<html>\r\n<head><title>"+title+"</title></head>\r\n<body>\r\n<center><h1>"+title+
 		"</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n")
+}
+
+// Connect is an HTTP proxy that takes every CONNECT and passes the connection to
+// the upstream, whichever address was asked for; seen gets the request, and may
+// be nil.
+func Connect(seen func(*http.Request)) Mode {
+	return Mode{name: "CONNECT", serve: func(s *session) {
+		// Byte by byte: what follows the request is the client's for the server.
+		var head []byte
+		for one := make([]byte, 1); !bytes.HasSuffix(head, []byte("\r\n\r\n")); head = append(head, one[0]) {
+			if _, err := io.ReadFull(s.conn, one); err != nil || len(head) > chunk {
+				return
+			}
+		}
+		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
+		if err != nil || r.Method != http.MethodConnect {
+			s.send(httpAnswer("GET", http.StatusBadRequest, "text/plain", "CONNECT only\n"))
+			return
+		}
+		if seen != nil {
+			seen(r)
+		}
+		if s.send([]byte("HTTP/1.1 200 Connection established\r\n\r\n")) {
+			pass(s)
+		}
+	}}
 }
 
 // Answer gives the connection to f; it is closed when f returns, and closed

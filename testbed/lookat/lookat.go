@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/common/plugin"
@@ -27,14 +28,23 @@ func Args(t testing.TB, d *check.Definition, args ...string) Document {
 // With takes one look with the command line, the environment and the context.
 func With(t testing.TB, ctx context.Context, d *check.Definition, args []string, env map[string]string) Document {
 	t.Helper()
+	return run(t, ctx, &plugin.Plugin{Definition: d, Args: args, Env: func(name string) (string, bool) {
+		v, ok := env[name]
+		return v, ok
+	}})
+}
+
+// At takes one look with the command line, by another clock.
+func At(t testing.TB, now func() time.Time, d *check.Definition, args ...string) Document {
+	t.Helper()
+	return run(t, context.Background(), &plugin.Plugin{Definition: d, Args: args, Now: now})
+}
+
+func run(t testing.TB, ctx context.Context, p *plugin.Plugin) Document {
+	t.Helper()
 	var out strings.Builder
-	p := &plugin.Plugin{
-		Definition: d, Name: d.Plugin(), Args: append(append([]string(nil), args...), "--output", "json"), Stdout: &out,
-		Env: func(name string) (string, bool) {
-			v, ok := env[name]
-			return v, ok
-		},
-	}
+	d, args := p.Definition, p.Args
+	p.Name, p.Args, p.Stdout = d.Plugin(), append(append([]string(nil), args...), "--output", "json"), &out
 	document := Document{Exit: p.Run(ctx)}
 	if err := json.Unmarshal([]byte(out.String()), &document.Document); err != nil {
 		t.Fatalf("%s %q: %v in output %q", d.Plugin(), args, err, out.String())

@@ -57,9 +57,9 @@ func parse(line string) (name string, labels []string, value string, ok bool) {
 
 // exportersOwn tells the series of a check that only the exporter can have.
 func exportersOwn(id string) bool {
-	return slices.ContainsFunc([]string{"belfry_check_interval_seconds{", "belfry_check_runs_total{", "belfry_check_abandoned_runs_total{"}, func(name string) bool {
-		return strings.HasPrefix(id, name)
-	})
+	name, _, _ := strings.Cut(id, "{")
+	return slices.Contains([]string{"belfry_check_interval_seconds", "belfry_check_runs_total", "belfry_check_abandoned_runs_total"}, name) ||
+		strings.Contains(name, "_distribution_") // of its looks since it started
 }
 
 // verdict tells the series whose values must be equal too: the others are of

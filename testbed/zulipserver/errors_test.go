@@ -133,7 +133,7 @@ func TestErrorShapes(t *testing.T) {
 		{
 			name: "unknown stream", method: "POST", path: "/api/v1/messages",
 			args: []string{"type", "channel", "to", "nowhere", "topic", "x", "content", "x"}, status: 400,
-			want: `{"code":"STREAM_DOES_NOT_EXIST","msg":"Stream 'nowhere' does not exist","result":"error","stream":"nowhere"}`,
+			want: `{"code":"STREAM_DOES_NOT_EXIST","msg":"Channel 'nowhere' does not exist","result":"error","stream":"nowhere"}`,
 		},
 		{
 			name: "unknown message", method: "DELETE", path: "/api/v1/messages/7", status: 400,

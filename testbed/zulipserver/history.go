@@ -46,9 +46,12 @@ func (s *Server) getMessages(c *call) (reply, error) {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	// A search in a channel finds what was written there; any other, what the
+	// user received.
+	inChannel := slices.ContainsFunc(n, func(t term) bool { return !t.negated && (t.operator == "stream" || t.operator == "channel") })
 	var seen []*message
 	for _, m := range s.messages {
-		if slices.Contains(m.users, c.user) && n.fits(m) {
+		if (slices.Contains(m.users, c.user) || inChannel && c.user.sees(m)) && n.fits(m) {
 			seen = append(seen, m)
 		}
 	}
@@ -92,6 +95,23 @@ func flags(m *message, u *User) []string {
 		return []string{"read"}
 	}
 	return []string{}
+}
+
+// subscriptions is GET /api/v1/users/me/subscriptions.
+func (s *Server) subscriptions(c *call) (reply, error) {
+	c.params.text("include_subscribers")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := []any{}
+	for _, st := range s.streams {
+		if slices.Contains(st.subscribers, c.user) && !st.channel.Archived {
+			list = append(list, map[string]any{
+				"stream_id": st.id, "name": st.name, "description": "", "rendered_description": "", "invite_only": st.channel.Private,
+				"is_web_public": false, "color": "#76ce90", "is_muted": false, "in_home_view": true, "pin_to_top": false,
+			})
+		}
+	}
+	return reply{"subscriptions": list}, nil
 }
 
 // ownUser is GET /api/v1/users/me.

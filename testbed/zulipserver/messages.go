@@ -23,19 +23,89 @@ type message struct {
 type stream struct {
 	id          int64
 	name        string
+	realm       string
 	subscribers []*User
+	channel     Channel
 }
+
+// Channel is who may do what in a channel; the zero value is a public one in
+// which everybody may write.
+type Channel struct {
+	Private  bool // only subscribers see it, write to it and delete in it
+	Archived bool // nobody writes to it any more
+	Closed   bool // nobody but administrators may write to it
+}
+
+// EditStream changes a channel at run time.
+func (s *Server) EditStream(name string, edit func(*Channel)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.streams {
+		if strings.EqualFold(st.name, name) {
+			edit(&st.channel)
+			return nil
+		}
+	}
+	return fmt.Errorf("edit stream %s: no such stream", name)
+}
+
+// Subscribe changes whether a user is subscribed to a channel.
+func (s *Server) Subscribe(name, email string, subscribed bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.userByEmail(email)
+	for _, st := range s.streams {
+		if u == nil || !strings.EqualFold(st.name, name) {
+			continue
+		}
+		st.subscribers = slices.DeleteFunc(slices.Clone(st.subscribers), func(other *User) bool { return other == u })
+		if subscribed {
+			st.subscribers = append(st.subscribers, u)
+		}
+		return nil
+	}
+	return fmt.Errorf("subscribe %s to %s: no such user or stream", email, name)
+}
+
+// sees reports whether a user may read a message: it was sent to them, or is in
+// a channel that everybody may read.
+func (u *User) sees(m *message) bool {
+	return slices.Contains(m.users, u) || m.stream != nil && u.Realm == m.stream.realm && !m.stream.channel.Private
+}
+
+// mayWrite refuses what Zulip's access_stream_for_send_message refuses.
+func (st *stream) mayWrite(u *User, level int) error {
+	word := "channel"
+	if level < levelChannelWords {
+		word = "stream"
+	}
+	switch {
+	case st.channel.Closed && !u.Admin:
+		return badRequest("You do not have permission to post in this %s.", word)
+	case st.channel.Archived, st.channel.Private && !slices.Contains(st.subscribers, u):
+		return badRequest("Not authorized to send to %s '%s'", word, st.name)
+	}
+	return nil
+}
+
+// levelChannelWords is Zulip 9.0, since which streams are called channels; it
+// takes "channel" as a message's type. levelDirect is that of "direct", 7.0.
+const (
+	levelChannelWords = 248
+	levelDirect       = 174
+)
 
 // AddStream adds a channel with subscribers by e-mail and returns its id.
 func (s *Server) AddStream(name string, subscribers ...string) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := &stream{id: int64(len(s.streams)) + 1, name: name}
+	st := &stream{id: int64(len(s.streams)) + 1, name: name, realm: s.opts.Realms[0].Subdomain}
 	for _, email := range subscribers {
 		u := s.userByEmail(email)
 		if u == nil {
 			return 0, fmt.Errorf("add stream %s: no user %s", name, email)
 		}
+		st.realm = u.Realm
 		st.subscribers = append(st.subscribers, u)
 	}
 	s.streams = append(s.streams, st)
@@ -54,8 +124,15 @@ func (s *Server) sendMessage(c *call) (reply, error) {
 	}
 	to, _ := c.params.text("to")
 	topic, hasTopic := c.params.text("topic")
-	if old, ok := c.params.text("subject"); ok && !hasTopic {
+	if old, ok := c.params.text("subject"); ok {
+		if hasTopic && !s.opts.OldFormats {
+			e := badRequest("Can't decide between 'topic' and 'subject' arguments")
+			e.code = "REQUEST_CONFUSING_VAR"
+			return nil, e
+		}
 		topic, hasTopic = old, true
+	} else if s.opts.OldFormats { // before 2.0
+		topic, hasTopic = "", false
 	}
 	for _, name := range []string{"queue_id", "local_id", "read_by_sender"} {
 		c.params.text(name)
@@ -75,15 +152,19 @@ func (s *Server) sendMessage(c *call) (reply, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := &message{sender: c.user, content: content, client: c.client, sent: s.opts.Now()}
-	direct := kind == "private" || kind == "direct" && !s.opts.OldFormats
+	level := s.level()
+	direct := kind == "private" || kind == "direct" && level >= levelDirect
 	switch {
 	case direct:
 		m.users, err = s.directRecipients(c.user, to)
-	case kind == "stream" || kind == "channel" && !s.opts.OldFormats:
+	case kind == "stream" || kind == "channel" && level >= levelChannelWords:
 		if !hasTopic {
 			return nil, badRequest("Missing topic")
 		}
-		if m.stream, err = s.findStream(to); err == nil {
+		if m.stream, err = s.findStream(to, c.user.Realm); err == nil {
+			err = m.stream.mayWrite(c.user, level)
+		}
+		if err == nil {
 			m.topic, m.users = topic, m.stream.subscribers
 		}
 	default:
@@ -141,7 +222,15 @@ func (s *Server) directRecipients(sender *User, to string) ([]*User, error) {
 	return users, nil
 }
 
-func (s *Server) findStream(to string) (*stream, error) {
+// level is the feature level that the server behaves by.
+func (s *Server) level() int {
+	if s.opts.OldFormats {
+		return 0
+	}
+	return s.opts.FeatureLevel
+}
+
+func (s *Server) findStream(to, realm string) (*stream, error) {
 	names, err := parseRecipients(to)
 	if err != nil {
 		return nil, err
@@ -150,14 +239,21 @@ func (s *Server) findStream(to string) (*stream, error) {
 		return nil, badRequest("Expected exactly one channel")
 	}
 	for _, st := range s.streams {
+		if st.realm != realm {
+			continue
+		}
 		if slices.Contains(names.ids, st.id) || slices.ContainsFunc(names.names, func(n string) bool { return strings.EqualFold(n, st.name) }) {
 			return st, nil
 		}
 	}
-	e := badRequest("Stream '%s' does not exist", strings.Join(names.names, ""))
+	word := "Channel"
+	if s.level() < levelChannelWords {
+		word = "Stream"
+	}
+	e := badRequest("%s '%s' does not exist", word, strings.Join(names.names, ""))
 	e.newData = map[string]any{"stream": strings.Join(names.names, "")}
 	if len(names.ids) == 1 {
-		e = badRequest("Stream with ID '%d' does not exist", names.ids[0])
+		e = badRequest("%s with ID '%d' does not exist", word, names.ids[0])
 		e.newData = map[string]any{"stream_id": names.ids[0]}
 	}
 	e.code = "STREAM_DOES_NOT_EXIST"
@@ -172,7 +268,7 @@ func (s *Server) deleteMessage(c *call) (reply, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := slices.IndexFunc(s.messages, func(m *message) bool { return m.id == id && slices.Contains(m.users, c.user) })
+	at := slices.IndexFunc(s.messages, func(m *message) bool { return m.id == id && c.user.sees(m) })
 	if at < 0 {
 		return nil, badRequest("Invalid message(s)")
 	}

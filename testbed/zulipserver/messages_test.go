@@ -39,7 +39,7 @@ func TestRecipients(t *testing.T) {
 		{"stream", "social", []string{"social"}, ""},
 		{"channel", `["Social"]`, []string{"social"}, ""},
 		{"channel", fmt.Sprint(social), []string{"social"}, ""},
-		{"channel", "77", nil, "Stream with ID '77' does not exist"},
+		{"channel", "77", nil, "Channel with ID '77' does not exist"},
 		{"channel", `["social","social"]`, nil, "Expected exactly one channel"},
 		{"loud", you, nil, "Invalid type"},
 	} {
@@ -233,4 +233,85 @@ func FuzzNarrow(f *testing.F) {
 		}
 		n.fits(m)
 	})
+}
+
+// Who may write to a channel, find and delete in it, and in which words it is
+// refused.
+func TestChannels(t *testing.T) {
+	for _, test := range []struct {
+		options Options
+		args    []string // of a message by the sender, who is not subscribed
+		edit    func(*Channel)
+		refusal string
+	}{
+		{Options{}, []string{"type", "channel", "topic", "t"}, nil, ""},
+		{Options{}, []string{"type", "stream", "subject", "t"}, nil, ""},
+		{Options{FeatureLevel: 248}, []string{"type", "channel", "topic", "t"}, nil, ""},
+		{Options{FeatureLevel: 247}, []string{"type", "channel", "topic", "t"}, nil, "Invalid type"},
+		{Options{FeatureLevel: 173}, []string{"type", "direct"}, nil, "Invalid type"},
+		{Options{OldFormats: true}, []string{"type", "stream", "subject", "t"}, nil, ""},
+		{Options{OldFormats: true}, []string{"type", "stream", "topic", "t"}, nil, "Missing topic"},
+		{Options{}, []string{"type", "channel", "topic", "t", "subject", "t"}, nil, "Can't decide between 'topic' and 'subject' arguments"},
+		{Options{}, []string{"type", "channel", "topic", "t"}, func(c *Channel) { c.Private = true }, "Not authorized to send to channel 'social'"},
+		{Options{FeatureLevel: 247}, []string{"type", "stream", "topic", "t"}, func(c *Channel) { c.Private = true }, "Not authorized to send to stream 'social'"},
+		{Options{}, []string{"type", "channel", "topic", "t"}, func(c *Channel) { c.Archived = true }, "Not authorized to send to channel 'social'"},
+		{Options{}, []string{"type", "channel", "topic", "t"}, func(c *Channel) { c.Closed = true }, "You do not have permission to post in this channel."},
+	} {
+		w := newWorld(t, test.options)
+		if _, err := w.AddStream("social", w.receiver.Email); err != nil {
+			t.Fatal(err)
+		}
+		if test.edit != nil {
+			if err := w.EditStream("Social", test.edit); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := w.do(w.sender, "POST", "/api/v1/messages", append(test.args, "to", `["social"]`, "content", "x")...)
+		if test.refusal != "" {
+			if got.status != 400 || got.text("msg") != test.refusal {
+				t.Errorf("%+v: send %q = %d %s; want 400 %s", test.options, test.args, got.status, got.raw, test.refusal)
+			}
+			continue
+		}
+		if got.status != 200 {
+			t.Errorf("%+v: send %q = %d %s; want success", test.options, test.args, got.status, got.raw)
+			continue
+		}
+		search := func(narrow string) int {
+			found := w.ok(w.sender, "GET", "/api/v1/messages", "anchor", "newest", "num_before", "9", "num_after", "0", "narrow", narrow)
+			return len(found.json["messages"].([]any))
+		}
+		if all, inside := search("[]"), search(`[{"operator":"stream","operand":"social"}]`); all != 0 || inside != 1 {
+			t.Errorf("the sender finds %d messages, %d in the channel; want none of what it did not receive, and one", all, inside)
+		}
+		w.ok(w.sender, "DELETE", fmt.Sprintf("/api/v1/messages/%d", w.Messages()[0].ID))
+	}
+}
+
+func TestSubscriptions(t *testing.T) {
+	w := newWorld(t, Options{})
+	if _, err := w.AddStream("social", w.receiver.Email); err != nil {
+		t.Fatal(err)
+	}
+	names := func() string {
+		var names []string
+		for _, s := range w.ok(w.receiver, "GET", "/api/v1/users/me/subscriptions").json["subscriptions"].([]any) {
+			names = append(names, s.(map[string]any)["name"].(string))
+		}
+		return strings.Join(names, ",")
+	}
+	if got := names(); got != "social" {
+		t.Errorf("subscriptions %q; want social", got)
+	}
+	for _, there := range []bool{false, true} {
+		if err := w.Subscribe("social", w.receiver.Email, there); err != nil {
+			t.Fatal(err)
+		}
+		if got := names(); (got == "social") != there {
+			t.Errorf("subscriptions %q after Subscribe(%v)", got, there)
+		}
+	}
+	if err := w.Subscribe("nowhere", w.receiver.Email, true); err == nil {
+		t.Error("Subscribe() to an unknown channel = nil; want an error")
+	}
 }

@@ -19,6 +19,7 @@ const (
 	GetMessages    Endpoint = "GET /api/v1/messages"
 	DeleteMessage  Endpoint = "DELETE /api/v1/messages/{id}"
 	OwnUser        Endpoint = "GET /api/v1/users/me"
+	Subscriptions  Endpoint = "GET /api/v1/users/me/subscriptions"
 	ServerSettings Endpoint = "GET /api/v1/server_settings"
 	Health         Endpoint = "GET /health"
 	Every          Endpoint = "*" // all of them, and unknown paths
@@ -57,6 +58,7 @@ func (s *Server) routeTable() map[string]map[string]*route {
 		{endpoint: GetMessages, login: true, handle: s.getMessages},
 		{endpoint: DeleteMessage, login: true, handle: s.deleteMessage},
 		{endpoint: OwnUser, login: true, handle: s.ownUser},
+		{endpoint: Subscriptions, login: true, handle: s.subscriptions},
 		{endpoint: ServerSettings, handle: s.serverSettings},
 		{endpoint: Health, plain: true, handle: s.health},
 	} {

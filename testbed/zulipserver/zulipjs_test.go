@@ -56,7 +56,7 @@ func TestZulipJS(t *testing.T) {
 	for _, oldFormats := range []bool{false, true} {
 		w := newWorld(t, Options{OldFormats: oldFormats})
 		w.Set(func(k *Knobs) {
-			k.HeartbeatInterval, k.HeartbeatJitter, k.DeliveryDelay = 20*time.Millisecond, 0, 200*time.Millisecond
+			k.HeartbeatInterval, k.HeartbeatJitter, k.DeliveryDelay = 100*time.Millisecond, 0, 2*time.Second // node may be slow
 		})
 		files := map[string]User{"sender": w.sender, "receiver": w.receiver}
 		for name, u := range files {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/belfry-monitoring/belfry/testbed"
+	"github.com/belfry-monitoring/belfry/testbed/scene"
 	"github.com/belfry-monitoring/belfry/testbed/zulipserver"
 )
 
@@ -19,8 +20,8 @@ const (
 	exporterAccount = "postgres"
 )
 
-// scene is everything that the demonstration starts.
-type scene struct {
+// stage is everything that the demonstration starts.
+type stage struct {
 	bed *testbed.Bed
 	bin string
 	say func(format string, args ...any)
@@ -40,23 +41,23 @@ type scene struct {
 	prometheus *testbed.Prometheus
 }
 
-func newScene(bed *testbed.Bed, bin string, say func(string, ...any)) *scene {
-	return &scene{bed: bed, bin: bin, say: say, files: make(map[string]map[string]string)}
+func newStage(bed *testbed.Bed, bin string, say func(string, ...any)) *stage {
+	return &stage{bed: bed, bin: bin, say: say, files: make(map[string]map[string]string)}
 }
 
 // acts are what is to be done, one after the other.
-func (s *scene) acts() []func() error {
+func (s *stage) acts() []func() error {
 	return []func() error{s.databases, s.backups, s.queues, s.workers, s.chat, s.binaries, s.secrets, s.exporterAndPrometheus, s.underNagios}
 }
 
-func (s *scene) databases() error {
+func (s *stage) databases() error {
 	s.say("PostgreSQL: a primary and a standby that streams from it")
 	s.primary = s.bed.Postgres(testbed.PostgresOptions{})
 	s.standby = s.bed.Standby(s.primary, testbed.StandbyOptions{})
 	return nil
 }
 
-func (s *scene) backups() error {
+func (s *stage) backups() error {
 	s.say("pgBackRest: a full backup; a directory with dumps")
 	s.backrest = s.bed.PgBackRest(s.primary)
 	s.backrest.Backup("full")
@@ -68,11 +69,11 @@ func (s *scene) backups() error {
 }
 
 // cron is the job of the repository's owner that others read.
-func (s *scene) cron() {
+func (s *stage) cron() {
 	s.backrestInfo = s.bed.WriteFileFor(s.backrest.Account, "pgbackrest-info.json", s.backrest.Info(), 0o644)
 }
 
-func (s *scene) queues() error {
+func (s *stage) queues() error {
 	s.say("RabbitMQ: queues with traffic and consumers")
 	names := []string{"deferred_work", "digest_emails", "email_senders", "missedmessage_emails", "outgoing_webhooks", "user_activity"}
 	var queues []testbed.Queue
@@ -89,13 +90,13 @@ func (s *scene) queues() error {
 }
 
 // traffic gives every queue some seconds of work.
-func (s *scene) traffic() {
+func (s *stage) traffic() {
 	for i, q := range s.work {
 		s.broker.Publish(q, 4*(i+1), time.Now())
 	}
 }
 
-func (s *scene) workers() error {
+func (s *stage) workers() error {
 	s.say("worker processes, one for each queue")
 	for i, queue := range []string{"deferred_work", "email_senders", "user_activity"} {
 		s.bed.Worker(testbed.WorkerOptions{Name: "worker-" + queue, Argv: testbed.ZulipWorker(queue), MiB: 30 + 20*i})
@@ -103,7 +104,7 @@ func (s *scene) workers() error {
 	return nil
 }
 
-func (s *scene) chat() error {
+func (s *stage) chat() error {
 	s.zulip = zulipserver.New(zulipserver.Options{})
 	if err := s.zulip.Start(); err != nil {
 		return err
@@ -113,24 +114,13 @@ func (s *scene) chat() error {
 }
 
 // binaries copies what make has built to where every user can run it.
-func (s *scene) binaries() error {
-	s.plugins = s.bed.MkdirFor("root", "plugins", 0o755)
-	entries, err := os.ReadDir(s.bin)
-	if err != nil {
-		return fmt.Errorf("%w: run make first", err)
-	}
-	for _, e := range entries {
-		data, err := os.ReadFile(filepath.Join(s.bin, e.Name()))
-		if err != nil {
-			return err
-		}
-		s.bed.WriteFileFor("root", filepath.Join(s.plugins, e.Name()), string(data), 0o755)
-	}
-	return nil
+func (s *stage) binaries() (err error) {
+	s.plugins, err = scene.CopyBinaries(s.bed, s.bin)
+	return err
 }
 
 // secrets lays out the files that both faces read, each account its own.
-func (s *scene) secrets() error {
+func (s *stage) secrets() error {
 	sender := s.zulip.AddUser(zulipserver.User{Email: "nagios-send-bot@zulip.example", Bot: true})
 	receiver := s.zulip.AddUser(zulipserver.User{Email: "nagios-receive-bot@zulip.example", Bot: true})
 	for _, account := range []string{nagiosAccount, exporterAccount} {
@@ -146,9 +136,9 @@ func (s *scene) secrets() error {
 	return nil
 }
 
-func (s *scene) exporterAndPrometheus() error {
+func (s *stage) exporterAndPrometheus() error {
 	s.exporter = s.bed.Exporter(testbed.ExporterOptions{
-		Config: exporterConfig(s.settings(exporterAccount)), Account: exporterAccount, Binary: filepath.Join(s.plugins, "belfry_exporter"),
+		Config: scene.Config(head, s.settings(exporterAccount)), Account: exporterAccount, Binary: filepath.Join(s.plugins, "belfry_exporter"),
 	})
 	s.say("the exporter at %s", s.exporter.URL())
 	s.prometheus = s.bed.Prometheus(testbed.PrometheusOptions{Config: fmt.Sprintf(
@@ -157,7 +147,7 @@ func (s *scene) exporterAndPrometheus() error {
 	return nil
 }
 
-func (s *scene) underNagios() error {
+func (s *stage) underNagios() error {
 	objects, err := nagiosObjects(s.settings(nagiosAccount))
 	if err != nil {
 		return err
@@ -168,7 +158,7 @@ func (s *scene) underNagios() error {
 }
 
 // addresses says where to look.
-func (s *scene) addresses() {
+func (s *stage) addresses() {
 	fmt.Printf("\n  exporter    %s/  (metrics at /metrics, JSON at /api/v1/checks)\n", s.exporter.URL())
 	fmt.Printf("  Prometheus  %s/graph?g0.expr=belfry_check_state&g0.tab=1\n", s.prometheus.URL())
 	fmt.Printf("  Nagios      %s\n", s.nagios.StatusFile)
@@ -177,7 +167,7 @@ func (s *scene) addresses() {
 
 // rows reads what both faces say now: Nagios from its status, the exporter
 // through Prometheus.
-func (s *scene) rows() []row {
+func (s *stage) rows() []row {
 	states := make(map[string]int)
 	for _, sample := range s.prometheus.Query("belfry_check_state") {
 		states[sample.Labels["target"]] = int(sample.Value)
@@ -185,11 +175,11 @@ func (s *scene) rows() []row {
 	status := s.nagios.Status()
 	var rows []row
 	for _, c := range s.settings(nagiosAccount) {
-		r := row{name: c.target, nagios: -1, exporter: -1}
-		if n, ok := status["demo/"+c.target]; ok && n.Checked {
+		r := row{name: c.Target, nagios: -1, exporter: -1}
+		if n, ok := status["demo/"+c.Target]; ok && n.Checked {
 			r.nagios, r.text = n.State, n.Output
 		}
-		if state, ok := states[c.target]; ok {
+		if state, ok := states[c.Target]; ok {
 			r.exporter = state
 		}
 		rows = append(rows, r)
@@ -200,7 +190,7 @@ func (s *scene) rows() []row {
 // await waits until every check is OK in both faces, or until the limit: what
 // has just been started may need some seconds until it is. It tells whether
 // the faces agree on every verdict.
-func (s *scene) await(ctx context.Context, limit time.Duration) (rows []row, settled bool) {
+func (s *stage) await(ctx context.Context, limit time.Duration) (rows []row, settled bool) {
 	s.say("waiting for the first verdicts")
 	for end := time.Now().Add(limit); ; {
 		rows = s.rows()
@@ -215,7 +205,7 @@ func (s *scene) await(ctx context.Context, limit time.Duration) (rows []row, set
 
 // watch keeps the scene busy until the context ends, and prints the table
 // again when a verdict changes.
-func (s *scene) watch(ctx context.Context, w *os.File) {
+func (s *stage) watch(ctx context.Context, w *os.File) {
 	fmt.Fprintf(w, "  Try it: kill -STOP -- -%d  (the standby), watch the verdict change, kill -CONT -- -%d\n  Ctrl-C ends everything.\n",
 		s.standby.PID(), s.standby.PID())
 	last := s.rows()
