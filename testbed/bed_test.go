@@ -80,7 +80,8 @@ func ownBedForEver(t *testing.T) {
 	pg := bed.Postgres(PostgresOptions{})
 	pg.FreezeBackend("checkpointer")
 	pidFile := filepath.Join(pg.Dir, "stray")
-	pg.Exec(fmt.Sprintf("COPY (SELECT) TO PROGRAM 'setsid sleep 600 >/dev/null 2>&1 & echo $! >%s'", pidFile))
+	// It reads what it is given: a program that ends before is a broken pipe to PostgreSQL.
+	pg.Exec(fmt.Sprintf("COPY (SELECT) TO PROGRAM 'cat >/dev/null; setsid sleep 600 >/dev/null 2>&1 & echo $! >%s'", pidFile))
 	stray, err := os.ReadFile(pidFile)
 	if err != nil {
 		t.Fatal(err)

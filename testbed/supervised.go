@@ -75,8 +75,15 @@ func (s *Supervised) tell(signal syscall.Signal) {
 // Restart has the supervisor end the worker and start it anew, as at a deployment.
 func (s *Supervised) Restart() { s.bed.t.Helper(); s.tell(syscall.SIGHUP) }
 
-// Stick makes the worker hold all messages it gets from now on, until it is restarted.
-func (s *Supervised) Stick() { s.bed.t.Helper(); s.tell(syscall.SIGUSR1) }
+// Stick makes the worker hold all messages it gets from now on, until it is restarted. It returns when the worker does.
+func (s *Supervised) Stick() {
+	s.bed.t.Helper()
+	s.tell(syscall.SIGUSR1)
+	WaitFor(s.bed.t, 20*time.Second, "worker "+s.Name+" to be stuck", func() error {
+		_, err := os.Stat(filepath.Join(s.Dir, "stuck"))
+		return err
+	})
+}
 
 // Leak makes the worker's memory grow by 40 MiB a second, up to 600 MiB.
 func (s *Supervised) Leak() { s.bed.t.Helper(); s.tell(syscall.SIGUSR2) }

@@ -195,7 +195,7 @@ func (s *borg) ask(ctx context.Context, repo string, l location) (*answer, error
 		Args: []string{"--log-json", "list", "--json", "--format", "{end}{hostname}", "--consider-checkpoints", "--bypass-lock", repo},
 	}.Run(ctx)
 	var exit *command.ExitError
-	if errors.As(err, &exit) && exit.Code == 1 && out != nil {
+	if errors.As(err, &exit) && exit.Code == 1 && out != nil && len(out.Stdout) > 0 {
 		err = nil // a warning, and the list
 	}
 	if err != nil {

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/signal"
@@ -21,7 +23,8 @@ const prefetch = 100
 // works TESTBED_WORKER_PACE on each, acknowledges it, and writes statistics to TESTBED_WORKER_STATS. It connects anew when
 // the broker has gone away.
 //
-// After SIGUSR1 it is stuck: it stays connected, takes what it gets and acknowledges nothing more. While a file "crash" lies
+// After SIGUSR1 it is stuck: it stays connected, takes what it gets and acknowledges nothing more; a file "stuck" in its
+// working directory says that it is. While a file "crash" lies
 // in its working directory it ends with an error half a second after each start and acknowledges nothing until then, as one
 // does that meets a bad message.
 type consumer struct {
@@ -43,6 +46,9 @@ func newConsumer(url string) (*consumer, error) {
 }
 
 func (c *consumer) run() {
+	if err := os.Remove("stuck"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		fmt.Fprintln(os.Stderr, err)
+	}
 	if _, err := os.Stat("crash"); err == nil {
 		c.stuck <- syscall.SIGUSR1
 		time.AfterFunc(500*time.Millisecond, func() {
@@ -111,6 +117,9 @@ func (c *consumer) session() error {
 
 // keep takes messages and never acknowledges one, until the connection ends.
 func (c *consumer) keep(deliveries <-chan amqp.Delivery) error {
+	if err := os.WriteFile("stuck", nil, 0o644); err != nil {
+		return err
+	}
 	for range deliveries {
 	}
 	return nil
