@@ -70,7 +70,7 @@ func (a *archiver) until(condition string) {
 	a.Helper()
 	testbed.WaitFor(a, 30*time.Second, condition, func() (err error) {
 		var is bool
-		if a.pg.QueryRow("SELECT "+condition+" FROM pg_stat_archiver", &is); !is {
+		if a.pg.QueryRow("SELECT coalesce("+condition+", false) FROM pg_stat_archiver", &is); !is {
 			err = fmt.Errorf("not yet: %s", condition)
 		}
 		return err

@@ -25,7 +25,7 @@ type facts struct {
 	Command  string    `json:"command"`
 	Library  string    `json:"library"`  // empty before PostgreSQL 15
 	Listable bool      `json:"listable"` // the role may call pg_ls_archive_statusdir()
-	Writing  *string   `json:"writing"`  // the segment that is being written; of a primary only
+	Written  *uint64   `json:"written"`  // end of the log in bytes; of a primary only
 	Archiver *archiver `json:"archiver"`
 
 	status *status // where Listable
@@ -80,13 +80,13 @@ func (f *facts) waiting() (n int, known bool) {
 	if f.status != nil {
 		return f.status.Ready, true
 	}
-	if f.Writing == nil || f.Archiver.Last == nil {
+	if f.Written == nil || f.Archiver.Last == nil {
 		return 0, false
 	}
-	now, ok := segmentNumber(*f.Writing, f.Segment)
-	last, okLast := segmentNumber(*f.Archiver.Last, f.Segment)
+	now := *f.Written / f.Segment // the segment that is being written
+	last, ok := segmentNumber(*f.Archiver.Last, f.Segment)
 	switch {
-	case !ok || !okLast:
+	case !ok:
 		return 0, false
 	case now <= last+1:
 		return 0, true

@@ -10,7 +10,9 @@ SELECT json_build_object(
   'command', (SELECT setting FROM pg_settings WHERE name = 'archive_command'),
   'library', (SELECT setting FROM pg_settings WHERE name = 'archive_library'),
   'listable', has_function_privilege(current_user, 'pg_ls_archive_statusdir()', 'EXECUTE'),
-  'writing', CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_lsn()) END,
+  -- In bytes: pg_walfile_name() names the segment before at a border, where
+  -- an idle server stands after pg_switch_wal().
+  'written', CASE WHEN NOT pg_is_in_recovery() THEN (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint END,
   'archiver', (SELECT json_build_object(
       'archived', archived_count, 'last', last_archived_wal,
       'age', extract(epoch FROM clock_timestamp() - last_archived_time),

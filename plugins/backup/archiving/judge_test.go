@@ -45,26 +45,31 @@ func TestWaitingWithoutTheGrant(t *testing.T) {
 	t.Parallel()
 	text := func(s string) *string { return &s }
 	for _, test := range []struct {
-		writing, last *string
-		segment       uint64
-		want          int
-		known         bool
+		written uint64 // 0: a standby
+		last    *string
+		segment uint64
+		want    int
+		known   bool
 	}{
-		{text("000000010000000000000005"), text("000000010000000000000004"), 16 << 20, 0, true},
-		{text("000000010000000000000004"), text("000000010000000000000004"), 16 << 20, 0, true}, // at its border
-		{text("000000010000000000000008"), text("000000010000000000000004"), 16 << 20, 3, true},
-		{text("000000020000000100000001"), text("0000000100000000000000FE"), 16 << 20, 2, true}, // over 4 GiB, after a promotion
-		{text("000000010000000100000001"), text("000000010000000000000003"), 1 << 30, 1, true},
-		{text("000000010000000000000006"), text("000000010000000000000004.00000028.backup"), 16 << 20, 1, true},
-		{text("000000010000000000000006"), text("000000010000000000000004.partial"), 16 << 20, 1, true},
-		{text("000000010000000000000006"), text("00000002.history"), 16 << 20, 0, false},
-		{text("000000010000000000000006"), text("00000001000000000000000X"), 16 << 20, 0, false},
-		{text("000000010000000000000006"), nil, 16 << 20, 0, false},
-		{nil, text("000000010000000000000006"), 16 << 20, 0, false},
+		{5<<24 + 1, text("000000010000000000000004"), 16 << 20, 0, true},
+		{5 << 24, text("000000010000000000000004"), 16 << 20, 0, true}, // idle at its border
+		{6 << 24, text("000000010000000000000004"), 16 << 20, 1, true}, // idle after pg_switch_wal()
+		{8<<24 + 40, text("000000010000000000000004"), 16 << 20, 3, true},
+		{1<<32 + 1<<24, text("0000000100000000000000FE"), 16 << 20, 2, true}, // over 4 GiB
+		{1<<32 + 1<<30, text("000000010000000000000003"), 1 << 30, 1, true},
+		{6<<24 + 1, text("000000010000000000000004.00000028.backup"), 16 << 20, 1, true},
+		{6<<24 + 1, text("000000010000000000000004.partial"), 16 << 20, 1, true},
+		{6 << 24, text("00000002.history"), 16 << 20, 0, false},
+		{6 << 24, text("00000001000000000000000X"), 16 << 20, 0, false},
+		{6 << 24, nil, 16 << 20, 0, false},
+		{0, text("000000010000000000000006"), 16 << 20, 0, false},
 	} {
-		f := &facts{Writing: test.writing, Segment: test.segment, Archiver: &archiver{Last: test.last}}
+		f := &facts{Segment: test.segment, Archiver: &archiver{Last: test.last}}
+		if test.written > 0 {
+			f.Written = &test.written
+		}
 		if n, known := f.waiting(); n != test.want || known != test.known {
-			t.Errorf("waiting of %v after %v = %d, %v; want %d, %v", test.writing, test.last, n, known, test.want, test.known)
+			t.Errorf("waiting of %#x after %v = %d, %v; want %d, %v", test.written, test.last, n, known, test.want, test.known)
 		}
 	}
 }
@@ -86,7 +91,7 @@ func TestParseRefuses(t *testing.T) {
 
 func FuzzFacts(f *testing.F) {
 	f.Add([]byte(`{"recovery":false,"role":"mon","mode":"on","timeout":0.000000,"segment":16777216,"command":"/bin/true","library":"","listable":true,` +
-		`"writing":"000000010000000000000002","archiver":{"archived":2,"last":"000000010000000000000002","age":1.012683,"failed":0,"failing":null}}`))
+		`"written":33554472,"archiver":{"archived":2,"last":"000000010000000000000002","age":1.012683,"failed":0,"failing":null}}`))
 	f.Add([]byte(`{"ready":1,"done":2,"oldest":"000000010000000000000002.ready","age":1}`))
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		if facts, err := parseFacts(answer); err == nil {
