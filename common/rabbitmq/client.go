@@ -65,10 +65,33 @@ type Listing struct {
 func (c *Client) Statistics(ctx context.Context) (Listing, error) {
 	stage := "read the queues of vhost " + c.vhost + " at"
 	list, steady, err := c.pages(ctx, stage)
+	if errors.Is(err, errNotFound) && pause(ctx, stopping) {
+		// A broker that stops forgets its vhosts a moment before it closes
+		// its door; one that lacks the vhost says so again.
+		list, steady, err = c.pages(ctx, stage)
+	}
 	if err == nil && !steady {
 		list, _, err = c.pages(ctx, stage)
 	}
 	return list, err
+}
+
+// stopping is how long a broker that stops may still answer.
+const stopping = time.Second
+
+// pause waits; false where there is no time for that and for what comes after.
+func pause(ctx context.Context, d time.Duration) bool {
+	if end, ok := ctx.Deadline(); ok && time.Until(end) < 3*d {
+		return false
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // pages reads all pages. steady is false where queues came or went between

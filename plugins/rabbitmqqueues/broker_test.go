@@ -46,6 +46,14 @@ func TestBroker(t *testing.T) {
 
 	t.Run("workers", func(t *testing.T) { workers(t, broker) })
 
+	t.Run("alarm", func(t *testing.T) {
+		broker.Ctl("set_disk_free_limit", "10000GB")
+		d := broker.Await(t, "the alarm", nil, func(d lookat.Document) bool { return d.Found("alarm") })
+		broker.Ctl("set_disk_free_limit", "10MB")
+		want(t, d, "CRITICAL", "disk space alarm at node ")
+		want(t, broker.Await(t, "the end of the alarm", nil, rabbitmqtest.Is("OK")), "OK", "4 queues, no message")
+	})
+
 	t.Run("a stuck worker's messages are in the queue", func(t *testing.T) {
 		worker := broker.Consume(queue("email_senders"), 10, -1)
 		defer worker.Stop()

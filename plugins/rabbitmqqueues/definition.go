@@ -37,7 +37,7 @@ var Definition = &check.Definition{
 		rabbitmq.Queues, totalMessages, totalReady, totalUnacknowledged, listed,
 	},
 	Findings: []*check.Finding{
-		rabbitmq.QueueDown, withoutConsumer, missingQueue, crashLoop, redeliveryLoop, growing,
+		alarm, rabbitmq.QueueDown, withoutConsumer, missingQueue, crashLoop, redeliveryLoop, growing,
 		heldUnknown, badStatistics, noLiveTotals, noStatistics, rabbitmq.NoQueue,
 	},
 	New: newCheck,

@@ -60,6 +60,10 @@ var (
 )
 
 var (
+	alarm = &check.Finding{
+		Key: "alarm", State: check.Critical, Labels: []string{"resource"},
+		Help: "A node of the broker is short of memory or disk, so that all publishers of the cluster are blocked.",
+	}
 	withoutConsumer = &check.Finding{
 		Key: "without_consumer", State: check.Critical, Labels: []string{"queue"},
 		Help: "Messages wait in the queue, nobody holds any and nobody consumes from it; --allow-unconsumed names queues where that is meant.",

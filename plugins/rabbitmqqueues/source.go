@@ -19,7 +19,7 @@ const (
 	byList
 )
 
-// fromManagement asks the management API: two requests on one connection in
+// fromManagement asks the management API: three requests on one connection in
 // the ordinary case.
 func (c *queuesCheck) fromManagement(ctx context.Context, r *check.Report, v *view) error {
 	client, err := c.broker.Open()
@@ -34,6 +34,7 @@ func (c *queuesCheck) fromManagement(ctx context.Context, r *check.Report, v *vi
 	}
 	var totals rabbitmq.Listing
 	if statistics.Total > 0 {
+		lookAtAlarms(ctx, r, client) // first: a queue that hangs takes all the time
 		// Without the totals the statistics still tell what was seconds ago:
 		// a deep queue must not hide behind one that hangs.
 		totals, v.live, err = client.Totals(ctx, statistics.Total)
@@ -41,6 +42,8 @@ func (c *queuesCheck) fromManagement(ctx context.Context, r *check.Report, v *vi
 		v.totalsFailed = err != nil
 	} else if err := client.ProveAccess(ctx); err != nil {
 		return err
+	} else {
+		lookAtAlarms(ctx, r, client)
 	}
 	v.queues = rabbitmq.Merge(statistics.Queues, totals.Queues)
 	if v.live && len(v.silent()) > 0 {
@@ -57,6 +60,18 @@ func (c *queuesCheck) fromManagement(ctx context.Context, r *check.Report, v *vi
 		r.Fail(err)
 	}
 	return nil
+}
+
+// lookAtAlarms reports what blocks all publishers: queues say nothing of it.
+func lookAtAlarms(ctx context.Context, r *check.Report, client *rabbitmq.Client) {
+	alarms, known, err := client.Alarms(ctx)
+	r.Fail(err)
+	if err == nil && !known {
+		r.Note("memory and disk alarms are not known: the user needs the tag monitoring, the broker RabbitMQ 3.8.10 or newer")
+	}
+	for _, a := range alarms {
+		r.Find(alarm, fmt.Sprintf("%s alarm at node %s: all publishers are blocked", a.Resource, a.Node), a.Resource)
+	}
 }
 
 // fromAMQP asks for the named queues by passive declare.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/belfry-monitoring/belfry/testbed"
 	"github.com/belfry-monitoring/belfry/testbed/scene"
 )
 
@@ -88,7 +90,9 @@ func backingUp() []situation {
 		},
 		{
 			name: "disk of the repository full", what: "the repository's file system is full; backup and archiving fail; room is made",
+			compressed: archiveWatched,
 			do: func(d *day) {
+				d.watchArchive()
 				d.fill(d.backrest.Repo)
 				ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 				defer cancel()
@@ -97,12 +101,15 @@ func backingUp() []situation {
 					d.fail(os.ErrExist)
 				}
 			},
-			undo: func(d *day) { d.must(os.Remove(filepath.Join(d.backrest.Repo, ballast))) },
-			gap:  "no check looks at the archive of WAL; that the backup failed is seen by its age",
+			undo: func(d *day) { d.must(os.Remove(filepath.Join(d.backrest.Repo, ballast))); d.configure(nil) },
+			want: []want{critical(pgbackrest, "archiving fails: ")},
 		},
 		{
 			name: "archiving fails", what: "archive_command fails, and segments pile up on the primary",
+			compressed: archiveWatched,
 			do: func(d *day) {
+				d.watchArchive()
+				d.atEnd(func() { d.configure(nil) })
 				var command string
 				d.primary.QueryRow("SHOW archive_command", &command)
 				d.atEnd(func() { d.primary.Configure(map[string]string{"archive_command": command}) })
@@ -115,9 +122,24 @@ func backingUp() []situation {
 				})
 			},
 			undo: (*day).undoAll,
-			gap:  "no check looks at the archive of WAL",
+			want: []want{critical(pgbackrest, "archiving fails: ")},
 		},
 	}
+}
+
+// archiveWatched says what the situations of the archive add.
+const archiveWatched = "--host of the primary for check_backup, told to both faces by a reload: the archive is judged in the situations of the archive"
+
+// watchArchive has check_backup look at the archive of the log too, as the
+// role of the replication check, until configure(nil).
+func (d *day) watchArchive() {
+	host := address(d.primary)
+	d.configure(func(settings []scene.Setting) []scene.Setting {
+		i := slices.IndexFunc(settings, func(s scene.Setting) bool { return s.Target == pgbackrest })
+		settings[i].Options["host"], settings[i].Options["user"] = []string{host}, []string{testbed.RoleMonitor}
+		settings[i].Options["password-file"] = []string{d.files[exporterAccount]["postgres"]} // both faces run as it
+		return settings
+	})
 }
 
 // ageDumps makes all dumps as old as if the newest had ended that long ago.

@@ -62,7 +62,8 @@ func (j *judging) judge() (summary string) {
 		j.Find(off, j.server+": archive_mode is off: no log is archived, backups restore to their own end at most", j.server)
 		return "off"
 	}
-	if why := archivesNothing(j.Command, j.Library); why != "" {
+	// A command that fails does not pretend.
+	if why := archivesNothing(j.Command, j.Library); why != "" && !failed(a.Failing) {
 		j.Find(nowhere, fmt.Sprintf("%s: nothing is archived: %s (%q)", j.server, why, check.CleanMax(j.Command, 60)), j.server)
 	}
 	n, known := j.waiting()
