@@ -88,14 +88,15 @@ type slot struct {
 	Reason    *string       `json:"reason"`
 }
 
-// subscription is the row of a subscription's main worker in
+// subscription is a subscription with its main worker's row of
 // pg_stat_subscription.
 type subscription struct {
 	ID      string   `json:"id"`
 	Name    string   `json:"name"`
 	Enabled *bool    `json:"enabled"`
 	PID     *int     `json:"pid"`
-	Age     *float64 `json:"age"` // seconds since the last message
+	Age     *float64 `json:"age"`   // seconds since the last message, or since the worker was started
+	Heard   *bool    `json:"heard"` // a message has come since then
 
 	errors *float64 // pg_stat_subscription_stats: since version 15
 	label  string   // tells it apart from that of another database

@@ -17,6 +17,10 @@ func judgeSubscriptions(r *check.Report, f view) {
 		case s.PID == nil:
 			r.Find(subscriptionDown, fmt.Sprintf("%s: subscription %s has no worker, nothing is applied: the server's log says why", f.name, s.label), f.name, s.label)
 		case s.Age != nil:
+			if s.Heard != nil && !*s.Heard {
+				r.Find(subscriptionBegins, fmt.Sprintf("%s: subscription %s has received nothing yet: no message from its publisher since its worker was started %s ago, if that stays the publisher hangs or cannot be reached",
+					f.name, s.label, seconds(*s.Age)), f.name, s.label)
+			}
 			r.Observe(subscriptionAge, max(*s.Age, 0), f.name, s.label)
 			limit := messageLimit(f.ReceiverTimeout)
 			match := map[string]string{"server": f.name, "subscription": s.label}

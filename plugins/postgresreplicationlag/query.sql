@@ -46,11 +46,16 @@ SELECT json_build_object(
       SELECT substr(key, 7) AS kind, sum(value::bigint) AS cancelled -- confl_lock: lock
       FROM pg_stat_database_conflicts c, json_each_text(to_json(c))
       WHERE key LIKE 'confl\_%' GROUP BY key) AS kinds) END,
-  -- Version 12 does not let everybody read pg_subscription.oid, and names are unique in one database only.
+  -- One row for each subscription, also where only workers that copy tables
+  -- run (relid) or that help the main one (leader_pid). Version 12 does not let
+  -- everybody read pg_subscription.oid, and names are unique in one database only.
   'subscriptions', CASE WHEN NOT pg_is_in_recovery() THEN (SELECT json_agg(json_build_object(
       'id', w.subid::text, 'name', w.subname,
       'enabled', (SELECT bool_and(u.subenabled) FROM pg_subscription u WHERE u.subname = w.subname),
-      'pid', w.pid, 'age', extract(epoch FROM clock_timestamp() - w.last_msg_receipt_time))
+      'pid', w.pid, 'age', extract(epoch FROM clock_timestamp() - w.received),
+      'heard', w.received <> w.sent) -- the same until the first message
       ORDER BY w.subid)
-    FROM pg_stat_subscription w
-    WHERE w.relid IS NULL AND to_json(w) ->> 'leader_pid' IS NULL) END)
+    FROM (SELECT subid, subname, max(pid) FILTER (WHERE main) AS pid,
+        max(last_msg_receipt_time) FILTER (WHERE main) AS received, max(last_msg_send_time) FILTER (WHERE main) AS sent
+      FROM (SELECT *, relid IS NULL AND to_json(s) ->> 'leader_pid' IS NULL AS main FROM pg_stat_subscription s) AS workers
+      GROUP BY subid, subname) AS w) END)
