@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -71,6 +72,9 @@ type sender struct {
 	Lag     *float64      `json:"lag"` // seconds, replay_lag as of the last reply
 	Sync    *string       `json:"sync"`
 	Age     *float64      `json:"age"` // seconds since the last reply, by the clocks of both
+	// Database: it is connected to one, as logical subscribers are, also while
+	// they have no slot: a worker that begins, copies a table or ends.
+	Database bool `json:"database"`
 
 	label string // tells it apart from others of the same name
 }
@@ -209,6 +213,14 @@ func (f *facts) slowest() postgres.LSN {
 	return at
 }
 
+// copies reports whether a worker of a subscriber copies a table, to go on from
+// the slot afterwards. Meanwhile it lets go of the slot, which is a temporary
+// one before version 14, and is connected under its name.
+func (f *facts) copies(s slot) bool {
+	return s.Type == "logical" && !s.Active && strings.Contains(s.Name, "_sync_") &&
+		slices.ContainsFunc(f.Senders, func(taker sender) bool { return taker.Database && taker.Name == s.Name })
+}
+
 // label gives senders of the same name different labels that stay the same
 // as long as they come from the same addresses: neither ports nor process ids
 // do. The server sorts them by name, address and age.
@@ -244,9 +256,12 @@ const (
 )
 
 // kindOf tells standbys from the other takers of the log. Only a standby says
-// how far it has replayed; a logical subscriber does so too, but through a
-// logical slot.
+// how far it has replayed; a logical subscriber does so too, but connected to a
+// database, and through a logical slot.
 func (f *facts) kindOf(s sender) kind {
+	if s.Database {
+		return client
+	}
 	for _, slot := range f.Slots {
 		if slot.Type == "logical" && slot.PID != nil && *slot.PID == s.PID {
 			return client

@@ -33,7 +33,9 @@ SELECT json_build_object(
   'senders', (SELECT json_agg(json_build_object(
       'pid', pid, 'name', application_name, 'address', host(client_addr), 'state', state,
       'write', write_lsn, 'flush', flush_lsn, 'replay', replay_lsn, 'lag', extract(epoch FROM replay_lag), 'sync', sync_state,
-      'age', extract(epoch FROM clock_timestamp() - reply_time))
+      'age', extract(epoch FROM clock_timestamp() - reply_time),
+      -- As logical decoding needs one. The statistics of processes stand still during a transaction.
+      'database', pid IN (SELECT a.pid FROM pg_stat_get_activity(NULL) AS a WHERE a.datid IS NOT NULL))
       ORDER BY application_name, client_addr, backend_start)
     FROM pg_stat_replication),
   'slots', (SELECT json_agg(json_build_object(

@@ -87,7 +87,8 @@ func TestConflicts(t *testing.T) {
 }
 
 // TestSubscriberCopies: while a table is copied, its worker is no substitute for
-// the one that applies changes.
+// the one that applies changes, and its publisher has no standby by it and no
+// slot that somebody has left.
 func TestSubscriberCopies(t *testing.T) {
 	t.Parallel()
 	bed := testbed.New(t)
@@ -117,6 +118,11 @@ func TestSubscriberCopies(t *testing.T) {
 		}
 		return nil
 	})
+	expect(t, "publisher of a copied table", alone, list(publisher), check.OK, "!standby", "!nobody")
+	v := lookAs(t, publisher, testbed.RolePlain, alone...)
+	if err := v.mismatch(check.OK); err != nil {
+		t.Errorf("plain role: %v", err)
+	}
 	expect(t, "table copied", alone, list(subscriber), check.OK)
 	subscriber.Exec("INSERT INTO item VALUES (1)")
 	publisher.Exec("INSERT INTO item VALUES (1)") // cannot be applied
@@ -124,6 +130,7 @@ func TestSubscriberCopies(t *testing.T) {
 	subscriber.Exec("DELETE FROM item")
 	end()
 	await(t, "copied", alone, list(subscriber), check.OK)
+	await(t, "publisher again", alone, list(publisher), check.OK)
 }
 
 // TestPublisherHangs: a worker that waits for its publisher to let it in has

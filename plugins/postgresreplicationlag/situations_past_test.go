@@ -67,6 +67,11 @@ func TestForgotten(t *testing.T) {
 	s.Senders[2].State, s.Senders[2].Write, s.Senders[2].Flush, s.Senders[2].Replay = ptr("startup"), nil, nil, nil
 	l.look(t, 3840, check.Warning, "feed is connected (state startup)", s)
 	l.look(t, 3850, check.OK, "", with("b", "a"))
+	// One that ends has said how far it is, and has no slot any more.
+	s = with("b", "a", "sync")
+	s.Senders[2].State, s.Senders[2].Database = ptr("startup"), true
+	l.look(t, 3860, check.OK, "", s)
+	l.look(t, 3870, check.OK, "", with("b", "a"))
 	// Another one failed: it may be connected to that.
 	l.look(t, 3880, check.OK, "", with("a"), nil)
 	// The primary has become a standby: its standbys are elsewhere.
