@@ -46,6 +46,10 @@ type facts struct {
 	// databases of a standby (pg_stat_database_conflicts).
 	Conflicts     map[string]float64 `json:"conflicts"`
 	Subscriptions []subscription     `json:"subscriptions"`
+	// Sizes are the settings of which a standby must have as much as its primary,
+	// or replay pauses (PostgreSQL documentation, Hot Standby, "Administrator's
+	// Overview").
+	Sizes map[string]int64 `json:"sizes"`
 }
 
 // receiver is a standby's row of pg_stat_wal_receiver.

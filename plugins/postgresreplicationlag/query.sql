@@ -18,6 +18,8 @@ SELECT json_build_object(
   'synchronous', current_setting('synchronous_standby_names'),
   'archive', current_setting('restore_command') <> '',
   'slot', current_setting('primary_slot_name'),
+  'sizes', (SELECT json_object_agg(name, current_setting(name)::bigint) FROM unnest(ARRAY['max_connections', 'max_locks_per_transaction',
+    'max_prepared_transactions', 'max_wal_senders', 'max_worker_processes']) AS name), -- that no standby may have less of
   'file', CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_lsn()) END,
   'written', CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn() END,
   'received', CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() END,
