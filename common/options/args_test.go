@@ -29,3 +29,21 @@ func TestErrorsDoNotRepeatWhatMayBeASecret(t *testing.T) {
 		}
 	}
 }
+
+// TestFromEnvironment tells what only the environment says.
+func TestFromEnvironment(t *testing.T) {
+	fs := pflag.NewFlagSet("check_x", pflag.ContinueOnError)
+	fs.String("host", "", "")
+	fs.String("port", "", "")
+	Env(fs, "host", "XHOST")
+	Env(fs, "port", "XPORT")
+	if err := FromArgs(fs, []string{"--host", "a"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := FromEnv(fs, func(name string) (string, bool) { return "b", true }); err != nil {
+		t.Fatal(err)
+	}
+	if FromEnvironment(fs, "host") || !FromEnvironment(fs, "port") {
+		t.Errorf("FromEnvironment of host, port = %t, %t; want false, true", FromEnvironment(fs, "host"), FromEnvironment(fs, "port"))
+	}
+}

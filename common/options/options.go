@@ -19,6 +19,7 @@ import (
 
 const (
 	envKey    = "belfry_env"    // environment variables of a flag
+	fromKey   = "belfry_from"   // the environment variable that has set it
 	groupKey  = "belfry_group"  // flags of which one may be set by one source only
 	secretKey = "belfry_secret" // value must not stand on a command line
 	urlKey    = "belfry_url"    // likewise where it holds a password
@@ -47,6 +48,13 @@ func annotate(fs *pflag.FlagSet, flag, key string, values ...string) {
 
 // Variables returns the environment variables of a flag.
 func Variables(f *pflag.Flag) []string { return f.Annotations[envKey] }
+
+// FromEnvironment reports whether an environment variable has set the flag, for
+// products whose own files beat their environment.
+func FromEnvironment(fs *pflag.FlagSet, flag string) bool {
+	f := fs.Lookup(flag)
+	return f != nil && len(f.Annotations[fromKey]) > 0
+}
 
 // IsSecret reports whether the flag holds a secret and so must come from a
 // file, the environment or a configuration file, never from the command line.
@@ -293,8 +301,12 @@ func FromEnv(fs *pflag.FlagSet, lookup func(string) (string, bool)) error {
 	fs.VisitAll(func(flag *pflag.Flag) {
 		for _, variable := range Variables(flag) {
 			if value, ok := lookup(variable); ok && value != "" {
+				changed := flag.Changed
 				if err := f.fill(flag.Name, value); err != nil {
 					errs = append(errs, fmt.Errorf("environment variable %s: %w", variable, err))
+				}
+				if flag.Changed && !changed {
+					annotate(fs, flag.Name, fromKey, variable)
 				}
 				return
 			}

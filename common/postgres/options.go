@@ -22,6 +22,7 @@ const defaultPort = "5432"
 
 // Options say which servers a check looks at, and as whom.
 type Options struct {
+	flags        *pflag.FlagSet
 	hosts        []string
 	uri          *options.Secret
 	port         string
@@ -39,7 +40,7 @@ type Options struct {
 // the environment variables of libpq, which plugins read and the exporter
 // does not.
 func Flags(fs *pflag.FlagSet) *Options {
-	o := &Options{}
+	o := &Options{flags: fs}
 	fs.StringArrayVarP(&o.hosts, "host", "H", nil, "server: name, host:port or the directory of its socket (default "+defaultSocket+"); several: repeat, or separate by commas; or one connection string without a password")
 	o.uri = options.SecretFlags(fs, "uri", "connection string of libpq: postgresql://user:password@host:port,host:port/dbname?sslmode=..., or host=... user=...")
 	fs.StringVarP(&o.port, "port", "p", "", "port of servers that are given without one (default 5432)")
@@ -70,7 +71,8 @@ func (o *Options) Servers() ([]*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	password, passfile, err := o.passwords(settings)
+	effective.yield(settings)
+	password, passfile, err := effective.passwords(settings)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +80,7 @@ func (o *Options) Servers() ([]*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	effective.tls = o.tlsOptions(settings)
+	effective.tls = effective.tlsOptions(settings)
 	var servers []*Server
 	seen := make(map[string]bool)
 	for _, h := range hosts {
@@ -96,6 +98,31 @@ func (o *Options) Servers() ([]*Server, error) {
 		servers = append(servers, s)
 	}
 	return servers, nil
+}
+
+// yield drops what only the environment of this process says where the
+// connection string or the service says it, too, as libpq does (PostgreSQL
+// documentation, 34.17): PGHOST or PGPORT must not lead to another server.
+func (o *Options) yield(settings map[string]string) {
+	says := func(flag, keyword string) bool {
+		return settings[keyword] != "" && options.FromEnvironment(o.flags, flag)
+	}
+	if says("host", "host") || says("host", "hostaddr") {
+		o.hosts = nil
+	}
+	t := *o.tls
+	for _, one := range []struct {
+		flag, keyword string
+		value         *string
+	}{
+		{"port", "port", &o.port}, {"user", "user", &o.user}, {"dbname", "dbname", &o.dbname}, {"passfile", "passfile", &o.passFile},
+		{"sslmode", "sslmode", &o.sslmode}, {"ca-file", "sslrootcert", &t.CAFile}, {"client-cert-file", "sslcert", &t.CertFile}, {"client-key-file", "sslkey", &t.KeyFile},
+	} {
+		if says(one.flag, one.keyword) {
+			*one.value = ""
+		}
+	}
+	o.tls = &t
 }
 
 // settings are what stands in the connection string, and in the service for
@@ -194,7 +221,8 @@ func (o *Options) addresses(settings map[string]string) ([]address, error) {
 // an explicit source beats a discovered one.
 func (o *Options) passwords(service map[string]string) (check.Secret, *pgpassfile.Passfile, error) {
 	password, err := o.password.Read()
-	if err != nil || !password.Empty() {
+	weak := service["password"] != "" && options.FromEnvironment(o.flags, "password")
+	if err != nil || !password.Empty() && !weak {
 		return password, nil, err
 	}
 	if p := service["password"]; p != "" {

@@ -64,6 +64,7 @@ func TestServers(t *testing.T) {
 	uriFile := write(t, "uri", "postgresql://mon:p%40ss@db1,db2:5433/app?sslmode=require&target_session_attrs=read-write\n", 0o600)
 	keywords := write(t, "keywords", "host=db1 user='m on' password='it\\'s' sslmode = disable service=lists\n", 0o600)
 	passwordFile := write(t, "password", "from file\n", 0o600)
+	environment := map[string]string{"PGHOST": "db9", "PGPORT": "5439", "PGUSER": "u", "PGDATABASE": "d", "PGPASSWORD": "p", "PGSSLMODE": "disable"}
 	for _, tc := range []struct {
 		name string
 		args []string
@@ -97,7 +98,11 @@ func TestServers(t *testing.T) {
 		{"keywords in a file, over a service", []string{"--uri-file", keywords, "--service-file", several}, nil, "m on@db1:5432/postgres disable it's"},
 		{"URI as a server", []string{"-H", "postgres://mon@[::1]:5433,db2/app"}, nil, "mon@[::1]:5433/app prefer ; mon@db2:5432/app verify-full"},
 		{"URI of a socket", []string{"-H", "postgresql://mon@%2Frun%2Fpostgresql:5433"}, nil, "mon@/run/postgresql:5433/postgres disable"},
-		{"beside the service", []string{"-H", "db3:1", "-U", "me"}, map[string]string{"HOME": home, "PGSERVICE": "prod", "PGPASSWORD": "p"}, "me@db3:1/app require p"},
+		{"beside the service", []string{"-H", "db3:1", "-U", "me"}, map[string]string{"HOME": home, "PGSERVICE": "prod", "PGPASSWORD": "p"}, "me@db3:1/app require service"},
+		{"URI over the environment", []string{"--uri-file", uriFile}, environment, "mon@db1:5432/app require p@ss; mon@db2:5433/app require p@ss"},
+		{"URI as a server over the environment", []string{"-H", "postgresql://mon@db1:5433/app?sslmode=verify-full"}, environment, "mon@db1:5433/app verify-full p"},
+		{"service over the environment", []string{"--service", "prod", "--home", home}, environment, "mon@db1:5444/app require service; mon@db2:5444/app require service"},
+		{"environment for what a URI does not say", []string{"-H", "postgresql://db1"}, environment, "u@db1:5439/d disable p"},
 	} {
 		servers, err := parse(t, tc.args, tc.env).Servers()
 		if got := describe(servers); err != nil || got != tc.want {

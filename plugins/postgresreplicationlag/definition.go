@@ -36,7 +36,7 @@ var Definition = &check.Definition{
 	},
 	Findings: []*check.Finding{
 		twoPrimaries, noPrimary, differentTimelines, differentSystems, systemChanged, sameServer, wrongRole, noStandby, standbyMissing, standbyGone, standbyState,
-		synchronousMissing, slotInactive, slotUnreserved, slotLost, subscriptionDown, subscriptionDisabled, subscriptionFails,
+		synchronousMissing, slotInactive, slotUnreserved, slotLost, subscriptionDown, subscriptionBegins, subscriptionDisabled, subscriptionFails,
 		noReceiver, archiveRecovery, receiverState, receiverBegins, replayPaused, clocksDiffer, noTimeout,
 	},
 	New: newCheck,
@@ -157,6 +157,9 @@ var (
 	}
 	subscriptionDown = &check.Finding{
 		Key: "subscription_down", State: check.Critical, Labels: onSubscription, Help: "an enabled subscription has no worker",
+	}
+	subscriptionBegins = &check.Finding{
+		Key: "subscription_begins", State: check.Warning, Labels: onSubscription, Help: "the worker of a subscription was just started and has received nothing yet; again and again, it cannot reach its publisher",
 	}
 	subscriptionDisabled = &check.Finding{
 		Key: "subscription_disabled", State: check.Warning, Labels: onSubscription, Help: "a subscription is disabled",

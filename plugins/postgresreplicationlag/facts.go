@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -45,6 +46,10 @@ type facts struct {
 	// databases of a standby (pg_stat_database_conflicts).
 	Conflicts     map[string]float64 `json:"conflicts"`
 	Subscriptions []subscription     `json:"subscriptions"`
+	// Sizes are the settings of which a standby must have as much as its primary,
+	// or replay pauses (PostgreSQL documentation, Hot Standby, "Administrator's
+	// Overview").
+	Sizes map[string]int64 `json:"sizes"`
 }
 
 // receiver is a standby's row of pg_stat_wal_receiver.
@@ -71,6 +76,9 @@ type sender struct {
 	Lag     *float64      `json:"lag"` // seconds, replay_lag as of the last reply
 	Sync    *string       `json:"sync"`
 	Age     *float64      `json:"age"` // seconds since the last reply, by the clocks of both
+	// Database: it is connected to one, as logical subscribers are, also while
+	// they have no slot: a worker that begins, copies a table or ends.
+	Database bool `json:"database"`
 
 	label string // tells it apart from others of the same name
 }
@@ -88,14 +96,15 @@ type slot struct {
 	Reason    *string       `json:"reason"`
 }
 
-// subscription is the row of a subscription's main worker in
+// subscription is a subscription with its main worker's row of
 // pg_stat_subscription.
 type subscription struct {
 	ID      string   `json:"id"`
 	Name    string   `json:"name"`
 	Enabled *bool    `json:"enabled"`
 	PID     *int     `json:"pid"`
-	Age     *float64 `json:"age"` // seconds since the last message
+	Age     *float64 `json:"age"`   // seconds since the last message, or since the worker was started
+	Heard   *bool    `json:"heard"` // a message has come since then
 
 	errors *float64 // pg_stat_subscription_stats: since version 15
 	label  string   // tells it apart from that of another database
@@ -208,6 +217,14 @@ func (f *facts) slowest() postgres.LSN {
 	return at
 }
 
+// copies reports whether a worker of a subscriber copies a table, to go on from
+// the slot afterwards. Meanwhile it lets go of the slot, which is a temporary
+// one before version 14, and is connected under its name.
+func (f *facts) copies(s slot) bool {
+	return s.Type == "logical" && !s.Active && strings.Contains(s.Name, "_sync_") &&
+		slices.ContainsFunc(f.Senders, func(taker sender) bool { return taker.Database && taker.Name == s.Name })
+}
+
 // label gives senders of the same name different labels that stay the same
 // as long as they come from the same addresses: neither ports nor process ids
 // do. The server sorts them by name, address and age.
@@ -243,9 +260,12 @@ const (
 )
 
 // kindOf tells standbys from the other takers of the log. Only a standby says
-// how far it has replayed; a logical subscriber does so too, but through a
-// logical slot.
+// how far it has replayed; a logical subscriber does so too, but connected to a
+// database, and through a logical slot.
 func (f *facts) kindOf(s sender) kind {
+	if s.Database {
+		return client
+	}
 	for _, slot := range f.Slots {
 		if slot.Type == "logical" && slot.PID != nil && *slot.PID == s.PID {
 			return client

@@ -37,6 +37,8 @@ func TestKindOf(t *testing.T) {
 		{"Barman, just connected", sender{Name: "barman_receive_wal", State: streaming}, client},
 		{"pg_basebackup", sender{State: ptr("backup")}, client},
 		{"logical subscriber", sender{PID: 7, State: streaming, Write: at, Flush: at, Replay: at}, client},
+		{"logical subscriber that ends", sender{State: ptr("startup"), Write: at, Flush: at, Replay: at, Database: true}, client},
+		{"logical subscriber that begins", sender{State: ptr("startup"), Database: true}, client},
 		{"just connected", sender{State: ptr("startup")}, starting},
 	} {
 		if got := f.kindOf(tc.s); got != tc.want {
@@ -46,6 +48,9 @@ func TestKindOf(t *testing.T) {
 	f.Granted = false
 	if got := f.kindOf(sender{Name: "db2"}); got != hidden {
 		t.Errorf("kindOf without the grant = %d; want %d", got, hidden)
+	}
+	if got := f.kindOf(sender{Name: "feed", Database: true}); got != client {
+		t.Errorf("kindOf a subscriber without the grant = %d; want %d", got, client)
 	}
 }
 

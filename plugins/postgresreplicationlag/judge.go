@@ -39,7 +39,7 @@ func judge(r *check.Report, answers []*facts, want expectation) {
 	}
 	judgeGone(r, m, seen, len(seen) < len(answers), want)
 	for _, metric := range []*check.Metric{lag, lastReplay, slotUnconfirmed, slotLag, subscriptionAge, subscriptionErrors, conflicts, conflictRate} {
-		if rightlyAbsent(metric, seen) {
+		if rightlyAbsent(metric, seen, want) {
 			r.Absent(metric)
 		}
 	}

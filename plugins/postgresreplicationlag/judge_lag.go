@@ -104,10 +104,14 @@ func delayOf(f view, s sender) float64 {
 		if slot.PID == nil || *slot.PID != s.PID {
 			continue
 		}
+		var found []*facts
 		for _, other := range f.seen {
 			if w := other.Receiver; w != nil && other.System == f.System && w.Slot != nil && *w.Slot == slot.Name {
-				return other.ApplyDelay
+				found = append(found, other)
 			}
+		}
+		if len(found) == 1 { // else slots of that name are on several servers
+			return found[0].ApplyDelay
 		}
 	}
 	return 0

@@ -180,3 +180,38 @@ func TestDelayedStuck(t *testing.T) {
 		t.Errorf("stuck behind its delay after 100 minutes: %v; want WARNING after 103 and CRITICAL after 107", got)
 	}
 }
+
+// TestDelayBySlot: a delay that the standby itself says goes by its slot, and
+// by none where slots of that name are on several servers.
+func TestDelayBySlot(t *testing.T) {
+	primary, delayed := answer(t, "delayed-pair/primary"), answer(t, "delayed-pair/standby")
+	if got := delayOf(view{facts: primary, seen: []*facts{primary, delayed}}, primary.Senders[0]); got != delayed.ApplyDelay || got == 0 {
+		t.Errorf("delay of a standby that was asked too = %g; want %g", got, delayed.ApplyDelay)
+	}
+	other := *delayed
+	other.ApplyDelay = 0
+	if got := delayOf(view{facts: primary, seen: []*facts{primary, delayed, &other}}, primary.Senders[0]); got != 0 {
+		t.Errorf("delay of a standby whose slot has a namesake = %g; want 0", got)
+	}
+}
+
+// TestLimitOfSlots: a limit of the operator on subscribers is no typo on a
+// standby that holds a copy of its primary's logical slot.
+func TestLimitOfSlots(t *testing.T) {
+	limits := []check.Limit{{Metric: slotLag, Severity: check.Warning, Range: check.Range{End: 60}}, {Metric: slotUnconfirmed, Severity: check.Warning, Range: check.Range{End: 1e9}}}
+	f := answer(t, "idle/standby")
+	f.Receiver.Age, f.Receiver.Heard = ptr(1.0), ptr(true)
+	f.Slots = []slot{{Name: "feed", Type: "logical", Restart: f.Replayed, Confirmed: f.Replayed}}
+	if r, got := judged(nothingSaid, limits, f); r.State != check.OK {
+		t.Errorf("copied slot of a standby, with limits on slots: %s; want OK", got)
+	}
+	f = answer(t, "publisher-of-a-copied-table/publisher")
+	f.Slots = f.Slots[1:]
+	if r, got := judged(expectation{standbys: 0}, limits[:1], f); r.State != check.OK {
+		t.Errorf("slot of a copied table, with a limit on subscribers: %s; want OK", got)
+	}
+	f.Senders = f.Senders[:1]
+	if r, got := judged(expectation{standbys: 0, ignoredSlots: []string{"pg_*_sync_*"}}, limits, f); r.State != check.OK {
+		t.Errorf("ignored slot, with limits on slots: %s; want OK", got)
+	}
+}

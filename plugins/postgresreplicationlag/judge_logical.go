@@ -17,6 +17,10 @@ func judgeSubscriptions(r *check.Report, f view) {
 		case s.PID == nil:
 			r.Find(subscriptionDown, fmt.Sprintf("%s: subscription %s has no worker, nothing is applied: the server's log says why", f.name, s.label), f.name, s.label)
 		case s.Age != nil:
+			if s.Heard != nil && !*s.Heard {
+				r.Find(subscriptionBegins, fmt.Sprintf("%s: subscription %s has received nothing yet: no message from its publisher since its worker was started %s ago, if that stays the publisher hangs or cannot be reached",
+					f.name, s.label, seconds(*s.Age)), f.name, s.label)
+			}
 			r.Observe(subscriptionAge, max(*s.Age, 0), f.name, s.label)
 			limit := messageLimit(f.ReceiverTimeout)
 			match := map[string]string{"server": f.name, "subscription": s.label}
@@ -32,7 +36,7 @@ func judgeSubscriptions(r *check.Report, f view) {
 		}
 		r.Observe(subscriptionErrors, *s.errors, f.name, s.label)
 		before, known := f.past.Errors[s.ID]
-		if n := *s.errors - before; known && n > 0 {
+		if n := *s.errors - before; known && n > 0 && f.past.counted(f.facts) {
 			r.Find(subscriptionFails, fmt.Sprintf("%s: subscription %s has failed since the look %s ago, %.0f more errors: the server's log says why", f.name, s.label, seconds(f.memory.now-f.past.At), n), f.name, s.label)
 		}
 	}
@@ -41,7 +45,7 @@ func judgeSubscriptions(r *check.Report, f view) {
 // judgeConflicts judges the queries that replay has cancelled on a standby, by
 // their growth since the last look. Fewer than before are a new beginning.
 func judgeConflicts(r *check.Report, f view) {
-	grown, known := 0.0, f.past.Conflicts != nil
+	grown, known := 0.0, f.past.Conflicts != nil && f.past.counted(f.facts)
 	for kind, n := range f.Conflicts {
 		r.Observe(conflicts, n, f.name, kind)
 		grown += max(n-f.past.Conflicts[kind], 0)

@@ -15,6 +15,8 @@ func TestSubscriptions(t *testing.T) {
 		want string
 	}{
 		{"works", subscription{Enabled: ptr(true), PID: ptr(7), Age: ptr(30.1)}, "OK"},
+		{"works and has heard something", subscription{Enabled: ptr(true), PID: ptr(7), Age: ptr(1.0), Heard: ptr(true)}, "OK"},
+		{"has heard nothing yet", subscription{Enabled: ptr(true), PID: ptr(7), Age: ptr(20.0), Heard: ptr(false)}, "WARNING\nWARNING primary: subscription feed has received nothing yet: no message from its publisher since its worker was started 20 s ago"},
 		{"down", subscription{Enabled: ptr(true)}, "CRITICAL\nCRITICAL primary: subscription feed has no worker, nothing is applied: the server's log says why"},
 		{"disabled", subscription{Enabled: ptr(false)}, "WARNING\nWARNING primary: subscription feed is disabled, nothing is applied: by somebody, or by an error (disable_on_error)"},
 		{"not known whether enabled", subscription{}, "CRITICAL\nCRITICAL primary: subscription feed has no worker"},

@@ -17,7 +17,7 @@ func judgeReplaced(r *check.Report, f view) {
 	if p.Was == "" || p.Was == f.System {
 		return
 	}
-	if f.memory.now-p.Replaced > f.want.forget.Seconds() {
+	if f.memory.now-p.Replaced >= f.want.forget.Seconds() {
 		p.Was = ""
 		return
 	}
@@ -53,7 +53,7 @@ func judgeGone(r *check.Report, m *memory, seen []*facts, failed bool, want expe
 				delete(p.Standbys, name)
 			case now[name] == k.Count || failed:
 			case total[name] >= k.Count, m.now-k.Seen > want.forget.Seconds():
-				if k.Count, k.Seen = now[name], m.now; k.Count == 0 {
+				if k.Count, k.Seen = min(k.Count, now[name]), m.now; k.Count == 0 {
 					delete(p.Standbys, name)
 				}
 			case want.standbys == unsaid && len(want.names) == 0:
@@ -68,20 +68,35 @@ func judgeGone(r *check.Report, m *memory, seen []*facts, failed bool, want expe
 	}
 }
 
-// streaming counts a server's standbys by application_name: without those that
-// have not said yet how far they are, for a subscriber looks like them when it
-// connects.
+// streaming counts a server's standbys by application_name, for sure: without
+// those that have not said yet how far they are, and several of a name at one
+// address only if they are heard. A standby that lost its power and is back
+// has two connections until wal_sender_timeout ends the old one.
 func streaming(f *facts) map[string]int {
-	count := make(map[string]int)
+	type place struct{ name, address string }
+	heard := make(map[place]int)
 	for _, s := range f.Senders {
-		if f.kindOf(s) == standby {
-			count[s.Name]++
+		if f.kindOf(s) != standby {
+			continue
 		}
+		at := place{name: s.Name}
+		if s.Address != nil {
+			at.address = *s.Address
+		}
+		if s.Age != nil && *s.Age < quiet(replyLimit(f.SenderTimeout, f.StatusInterval))/2 {
+			heard[at]++
+		} else {
+			heard[at] += 0
+		}
+	}
+	count := make(map[string]int)
+	for at, n := range heard {
+		count[at.name] += max(n, 1)
 	}
 	return count
 }
 
-// connected counts those, too.
+// connected counts all that may be standbys.
 func connected(f *facts) map[string]int {
 	count := make(map[string]int)
 	for _, s := range f.Senders {
@@ -99,7 +114,7 @@ func moment(unix float64) string {
 // rightlyAbsent reports whether there is nothing to observe for a metric, so
 // that a limit on it is no typo. Lag of a standby that is there and cannot be
 // told is not absent: what the operator wants judged was not.
-func rightlyAbsent(m *check.Metric, seen []*facts) bool {
+func rightlyAbsent(m *check.Metric, seen []*facts, want expectation) bool {
 	for _, f := range seen {
 		switch m {
 		case lag:
@@ -107,7 +122,9 @@ func rightlyAbsent(m *check.Metric, seen []*facts) bool {
 				return false
 			}
 		case slotUnconfirmed, slotLag:
-			if slices.ContainsFunc(f.Slots, func(s slot) bool { return s.Type == "logical" }) {
+			if f.writable() && slices.ContainsFunc(f.Slots, func(s slot) bool {
+				return s.Type == "logical" && s.Confirmed != nil && !s.Temporary && !want.ignores(s.Name) && !(m == slotLag && f.copies(s))
+			}) {
 				return false
 			}
 		case subscriptionAge:

@@ -39,6 +39,10 @@ func judgeConfirmed(r *check.Report, f view, s slot) {
 	}
 	behind := s.Confirmed.Behind(f.position())
 	r.Observe(slotUnconfirmed, behind, f.name, s.Name)
+	if f.copies(s) {
+		r.Note("%s: a table is copied, slot %s waits for the end of that", f.name, s.Name)
+		return
+	}
 	if behind == 0 {
 		r.Observe(slotLag, 0, f.name, s.Name)
 	} else if late, ok := f.past.waiting(f.memory, *s.Confirmed); ok {
@@ -63,7 +67,7 @@ func slotProblem(f *facts, s slot) (*check.Finding, string) {
 	case s.Status != nil && *s.Status == "unreserved":
 		return slotUnreserved, fmt.Sprintf("%s: slot %s (%s) will be lost at the next checkpoint, it %s: start its %s, or raise max_slot_wal_keep_size",
 			f.name, s.Name, activity(s), kept, taker)
-	case !s.Active:
+	case !s.Active && !f.copies(s):
 		return slotInactive, fmt.Sprintf("%s: nobody is connected to slot %s, its %s is gone; it %s", f.name, s.Name, taker, kept)
 	}
 	return nil, ""

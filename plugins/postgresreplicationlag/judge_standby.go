@@ -2,8 +2,11 @@ package postgresreplicationlag
 
 import (
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/belfry-monitoring/belfry/common/check"
@@ -14,7 +17,7 @@ import (
 func judgeStandby(r *check.Report, f view) (summary string) {
 	behind := judgeOwnLag(r, f)
 	if f.Paused {
-		r.Find(replayPaused, fmt.Sprintf("%s: replay is paused, %s wait for it%s", f.name, check.FormatBytes(behind), newest(f)), f.name)
+		r.Find(replayPaused, fmt.Sprintf("%s: replay is paused, %s wait for it%s: %s", f.name, check.FormatBytes(behind), newest(f), pausedBy(f)), f.name)
 	}
 	if f.ApplyDelay > 0 {
 		allowDelay(r, f.name, "", f.ApplyDelay)
@@ -29,6 +32,28 @@ func judgeStandby(r *check.Report, f view) (summary string) {
 		summary += ", feeds " + cascade.String()
 	}
 	return summary + judgeReceiver(r, f)
+}
+
+// pausedBy says why replay is paused, as far as that can be told: a standby
+// shows no difference between a call of pg_wal_replay_pause and settings that
+// are too small for what its primary has been started with.
+func pausedBy(f view) string {
+	for _, p := range f.seen {
+		if !p.writable() || p.System != f.System {
+			continue
+		}
+		var lower []string
+		for _, name := range slices.Sorted(maps.Keys(f.Sizes)) {
+			if here, there := f.Sizes[name], p.Sizes[name]; here < there {
+				lower = append(lower, fmt.Sprintf("%s is %d and there %d", name, here, there))
+			}
+		}
+		if lower != nil {
+			return fmt.Sprintf("settings are lower than on %s, raise them and restart this standby: %s", p.name, strings.Join(lower, ", "))
+		}
+		return "by somebody"
+	}
+	return "by somebody, or by a setting that is lower than its primary's, which its log names"
 }
 
 // judgeOwnLag reports what a standby knows to be behind: what it has

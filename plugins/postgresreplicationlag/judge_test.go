@@ -102,6 +102,7 @@ func TestJudgeRecorded(t *testing.T) {
 		{"alone-and-nothing-said/primary", nothingSaid, check.Unknown, []string{"say --standbys 0 if it stands alone"}},
 		{"alone-and-nothing-said/primary", expectation{standbys: 0}, check.OK, nil},
 		{"alone-and-nothing-said/primary", expectation{standbys: unsaid, role: roleStandby}, check.Critical, []string{"is writable (timeline 1), a standby is expected here", "!say --standbys"}},
+		{"publisher-of-a-copied-table/publisher", expectation{standbys: 0}, check.OK, nil},
 		{"12-healthy/primary 12-healthy/standby", one, check.OK, []string{"!lag"}},
 		{"12-subscribed/primary", one, check.OK, nil},
 		{"14-healthy/primary 14-healthy/standby", one, check.OK, []string{"!lag"}},

@@ -23,6 +23,7 @@ type memory struct {
 type past struct {
 	At        float64            `json:"at"` // of the last look that it answered, seconds since 1970
 	System    string             `json:"system"`
+	Started   string             `json:"started"` // which of the servers behind the address it was
 	Writable  bool               `json:"writable"`
 	Position  postgres.LSN       `json:"position"`
 	Timeline  uint32             `json:"timeline"`
@@ -104,7 +105,7 @@ func (m *memory) of(f *facts) *past {
 
 // look brings the past of a server up to date.
 func (p *past) look(m *memory, f *facts) {
-	p.At, p.System, p.Writable, p.Position = m.now, f.System, f.writable(), f.position()
+	p.At, p.System, p.Started, p.Writable, p.Position = m.now, f.System, f.Started, f.writable(), f.position()
 	if t := f.timeline(); t != 0 {
 		p.Timeline = t
 	}
@@ -123,6 +124,10 @@ func (p *past) look(m *memory, f *facts) {
 // maxSamples bounds the samples of a server: 720 of one look a minute are half
 // a day; beyond, every second of the older half goes.
 const maxSamples = 720
+
+// counted reports whether counters of the server may be compared with those of
+// the previous look: behind a service address may be another server each time.
+func (p *past) counted(f *facts) bool { return p.Started == f.Started }
 
 // sample remembers where the log ends now. Only the first sight of an end says
 // something of how old what comes before it is.

@@ -18,6 +18,8 @@ SELECT json_build_object(
   'synchronous', current_setting('synchronous_standby_names'),
   'archive', current_setting('restore_command') <> '',
   'slot', current_setting('primary_slot_name'),
+  'sizes', (SELECT json_object_agg(name, current_setting(name)::bigint) FROM unnest(ARRAY['max_connections', 'max_locks_per_transaction',
+    'max_prepared_transactions', 'max_wal_senders', 'max_worker_processes']) AS name), -- that no standby may have less of
   'file', CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_lsn()) END,
   'written', CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn() END,
   'received', CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() END,
@@ -33,7 +35,9 @@ SELECT json_build_object(
   'senders', (SELECT json_agg(json_build_object(
       'pid', pid, 'name', application_name, 'address', host(client_addr), 'state', state,
       'write', write_lsn, 'flush', flush_lsn, 'replay', replay_lsn, 'lag', extract(epoch FROM replay_lag), 'sync', sync_state,
-      'age', extract(epoch FROM clock_timestamp() - reply_time))
+      'age', extract(epoch FROM clock_timestamp() - reply_time),
+      -- As logical decoding needs one. The statistics of processes stand still during a transaction.
+      'database', pid IN (SELECT a.pid FROM pg_stat_get_activity(NULL) AS a WHERE a.datid IS NOT NULL))
       ORDER BY application_name, client_addr, backend_start)
     FROM pg_stat_replication),
   'slots', (SELECT json_agg(json_build_object(
@@ -46,11 +50,16 @@ SELECT json_build_object(
       SELECT substr(key, 7) AS kind, sum(value::bigint) AS cancelled -- confl_lock: lock
       FROM pg_stat_database_conflicts c, json_each_text(to_json(c))
       WHERE key LIKE 'confl\_%' GROUP BY key) AS kinds) END,
-  -- Version 12 does not let everybody read pg_subscription.oid, and names are unique in one database only.
+  -- One row for each subscription, also where only workers that copy tables
+  -- run (relid) or that help the main one (leader_pid). Version 12 does not let
+  -- everybody read pg_subscription.oid, and names are unique in one database only.
   'subscriptions', CASE WHEN NOT pg_is_in_recovery() THEN (SELECT json_agg(json_build_object(
       'id', w.subid::text, 'name', w.subname,
       'enabled', (SELECT bool_and(u.subenabled) FROM pg_subscription u WHERE u.subname = w.subname),
-      'pid', w.pid, 'age', extract(epoch FROM clock_timestamp() - w.last_msg_receipt_time))
+      'pid', w.pid, 'age', extract(epoch FROM clock_timestamp() - w.received),
+      'heard', w.received <> w.sent) -- the same until the first message
       ORDER BY w.subid)
-    FROM pg_stat_subscription w
-    WHERE w.relid IS NULL AND to_json(w) ->> 'leader_pid' IS NULL) END)
+    FROM (SELECT subid, subname, max(pid) FILTER (WHERE main) AS pid,
+        max(last_msg_receipt_time) FILTER (WHERE main) AS received, max(last_msg_send_time) FILTER (WHERE main) AS sent
+      FROM (SELECT *, relid IS NULL AND to_json(s) ->> 'leader_pid' IS NULL AS main FROM pg_stat_subscription s) AS workers
+      GROUP BY subid, subname) AS w) END)

@@ -2,6 +2,7 @@ package postgresreplicationlag
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -83,4 +84,70 @@ func TestConflicts(t *testing.T) {
 	await(t, "conflict", args, list(p.primary, p.standby), check.Warning, address(p.standby)+": queries cancelled per minute 1 (above 0.5)")
 	await(t, "no more conflicts", args, list(p.primary, p.standby), check.OK)
 	wantValue(t, 1, list(p.standby), "conflicts", address(p.standby), "lock")
+}
+
+// TestSubscriberCopies: while a table is copied, its worker is no substitute for
+// the one that applies changes, and its publisher has no standby by it and no
+// slot that somebody has left.
+func TestSubscriberCopies(t *testing.T) {
+	t.Parallel()
+	bed := testbed.New(t)
+	publisher := bed.Postgres(testbed.PostgresOptions{Name: "publisher", Config: map[string]string{"wal_level": "logical"}})
+	subscriber := bed.Postgres(testbed.PostgresOptions{Name: "subscriber"})
+	for _, s := range list(publisher, subscriber) {
+		s.Exec("CREATE TABLE item (n int PRIMARY KEY)")
+		s.Exec("CREATE TABLE copied (n int PRIMARY KEY)")
+	}
+	publisher.Exec("INSERT INTO copied VALUES (1)")
+	publisher.Exec("CREATE PUBLICATION feed FOR TABLE item")
+	subscriber.Exec("CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NEW; END'")
+	subscriber.Exec("CREATE TRIGGER wait BEFORE INSERT ON copied FOR EACH ROW EXECUTE FUNCTION wait()")
+	subscriber.Exec("ALTER TABLE copied ENABLE ALWAYS TRIGGER wait")
+	subscriber.Exec("CREATE SUBSCRIPTION feed CONNECTION '" + publisher.DSN(testbed.RoleSuperuser, "postgres") + "' PUBLICATION feed")
+	alone := []string{"--standbys", "0"}
+	await(t, "applies", alone, list(subscriber), check.OK)
+
+	end := begin(t, subscriber, "postgres", "SELECT pg_advisory_lock(7)")
+	publisher.Exec("ALTER PUBLICATION feed ADD TABLE copied")
+	subscriber.Exec("ALTER SUBSCRIPTION feed REFRESH PUBLICATION")
+	testbed.WaitFor(t, limit, "the copy", func() error {
+		var inactive int
+		publisher.QueryRow("SELECT count(*) FROM pg_replication_slots s JOIN pg_stat_replication r ON application_name = slot_name WHERE NOT active AND slot_name ~ '_sync_'", &inactive)
+		if inactive != 1 {
+			return errors.New("nobody copies")
+		}
+		return nil
+	})
+	expect(t, "publisher of a copied table", alone, list(publisher), check.OK, "!standby", "!nobody")
+	v := lookAs(t, publisher, testbed.RolePlain, alone...)
+	if err := v.mismatch(check.OK); err != nil {
+		t.Errorf("plain role: %v", err)
+	}
+	expect(t, "table copied", alone, list(subscriber), check.OK)
+	subscriber.Exec("INSERT INTO item VALUES (1)")
+	publisher.Exec("INSERT INTO item VALUES (1)") // cannot be applied
+	await(t, "table copied and nothing applied", alone, list(subscriber), check.Critical, "subscription feed has no worker, nothing is applied")
+	subscriber.Exec("DELETE FROM item")
+	end()
+	await(t, "copied", alone, list(subscriber), check.OK)
+	await(t, "publisher again", alone, list(publisher), check.OK)
+}
+
+// TestPublisherHangs: a worker that waits for its publisher to let it in has
+// the age of its own start, and starts again and again.
+func TestPublisherHangs(t *testing.T) {
+	t.Parallel()
+	bed := testbed.New(t)
+	publisher := bed.Postgres(testbed.PostgresOptions{Name: "publisher", Config: map[string]string{"wal_level": "logical"}})
+	subscriber := bed.Postgres(testbed.PostgresOptions{Name: "subscriber"})
+	publisher.Exec("CREATE PUBLICATION feed FOR ALL TABLES")
+	subscriber.Exec("CREATE SUBSCRIPTION feed CONNECTION '" + publisher.DSN(testbed.RoleSuperuser, "postgres") + "' PUBLICATION feed")
+	await(t, "hears", []string{"--standbys", "0"}, list(subscriber), check.OK)
+	subscriber.Exec("ALTER SUBSCRIPTION feed DISABLE")
+	await(t, "disabled", []string{"--standbys", "0"}, list(subscriber), check.Warning, "feed is disabled")
+	publisher.Freeze()
+	subscriber.Exec("ALTER SUBSCRIPTION feed ENABLE")
+	await(t, "publisher hangs", []string{"--standbys", "0"}, list(subscriber), check.Warning, "subscription feed has received nothing yet: no message from its publisher since its worker was started ")
+	publisher.Thaw()
+	await(t, "publisher back", []string{"--standbys", "0"}, list(subscriber), check.OK)
 }

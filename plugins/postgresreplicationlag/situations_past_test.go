@@ -67,6 +67,11 @@ func TestForgotten(t *testing.T) {
 	s.Senders[2].State, s.Senders[2].Write, s.Senders[2].Flush, s.Senders[2].Replay = ptr("startup"), nil, nil, nil
 	l.look(t, 3840, check.Warning, "feed is connected (state startup)", s)
 	l.look(t, 3850, check.OK, "", with("b", "a"))
+	// One that ends has said how far it is, and has no slot any more.
+	s = with("b", "a", "sync")
+	s.Senders[2].State, s.Senders[2].Database = ptr("startup"), true
+	l.look(t, 3860, check.OK, "", s)
+	l.look(t, 3870, check.OK, "", with("b", "a"))
 	// Another one failed: it may be connected to that.
 	l.look(t, 3880, check.OK, "", with("a"), nil)
 	// The primary has become a standby: its standbys are elsewhere.
@@ -151,4 +156,61 @@ func TestParted(t *testing.T) {
 	ahead.CatchUp(p.primary)
 	await(t, "ahead of the switch", with("--severity", "two_primaries=ok"), list(p.standby, ahead), check.Critical,
 		address(ahead)+" is on timeline 1 and cannot follow "+address(p.standby)+" on timeline 2: its log ends at ", "pg_rewind or a new copy is needed")
+}
+
+// TestReturnedBeforeItWasMissed: a standby that lost its power and is back has
+// two connections until the primary ends the old one, and is no two standbys.
+func TestReturnedBeforeItWasMissed(t *testing.T) {
+	t.Parallel()
+	with := func(ages ...float64) *facts {
+		f := answer(t, "idle/primary")
+		f.SenderTimeout, f.StatusInterval = 60, 10
+		one := f.Senders[0]
+		f.Senders = nil
+		for i, age := range ages {
+			one.PID, one.Age = i, ptr(age)
+			f.Senders = append(f.Senders, one)
+		}
+		label(f.Senders)
+		return f
+	}
+	l := remembered(expectation{standbys: unsaid, forget: 3600e9})
+	l.look(t, 0, check.OK, "", with(1))
+	l.look(t, 60, check.OK, "", with(31, 1))
+	l.look(t, 120, check.OK, "", with(1))
+	// Two of a name on one machine, both alive, are two.
+	l.look(t, 180, check.OK, "", with(9, 1))
+	l.look(t, 240, check.Warning, "1 of 2 standbys standby", with(1))
+}
+
+// TestForgetNothing: --forget 0 says nothing of what is gone or was replaced.
+func TestForgetNothing(t *testing.T) {
+	t.Parallel()
+	f, other, alone := answer(t, "idle/primary"), answer(t, "different-systems/third"), answer(t, "idle/primary")
+	other.name, alone.Senders, alone.Slots = f.name, alone.Senders[:0], nil
+	l := remembered(expectation{standbys: unsaid})
+	l.look(t, 0, check.OK, "", f)
+	l.look(t, 60, check.Unknown, "say --standbys", alone)
+	l.look(t, 120, check.OK, "", other)
+}
+
+// TestServiceAddress: behind one address there is another server each time.
+// What the one has counted says nothing of the other.
+func TestServiceAddress(t *testing.T) {
+	t.Parallel()
+	l := remembered(nothingSaid)
+	for i, cancelled := range []float64{3, 5000, 3, 5000} {
+		f := answer(t, "idle/standby")
+		f.Receiver.Age, f.Receiver.Heard = ptr(1.0), ptr(true)
+		f.Started = []string{"1795612047.717336", "1795612001.000001"}[i%2]
+		f.Conflicts = map[string]float64{"lock": cancelled}
+		l.look(t, 60*float64(i), check.OK, "", f)
+	}
+	l = remembered(expectation{standbys: 0})
+	for i, errors := range []float64{3, 5000, 3, 5000} {
+		f := answer(t, "alone-and-nothing-said/primary")
+		f.Started = []string{"1795612047.717336", "1795612001.000001"}[i%2]
+		f.Subscriptions = []subscription{{ID: "1", Name: "feed", label: "feed", PID: ptr(7), errors: &errors}}
+		l.look(t, 60*float64(i), check.OK, "", f)
+	}
 }

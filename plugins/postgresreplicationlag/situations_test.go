@@ -43,10 +43,25 @@ func TestPaused(t *testing.T) {
 	await(t, "paused", nil, list(p.standby), check.Warning, "replay is paused, ", " wait for it, the newest transaction replayed is ")
 	write(p.primary, 20<<20)
 	await(t, "paused and late", nil, list(p.primary, p.standby), check.Warning,
-		" standby: replay lag ", " (above 16 MiB), at 127.0.0.1", address(p.standby)+": replay lag ", "replay is paused")
+		" standby: replay lag ", " (above 16 MiB), at 127.0.0.1", address(p.standby)+": replay lag ", "replay is paused", ": by somebody\n")
 	expect(t, "paused and too late", []string{"-c", "10MiB"}, list(p.standby), check.Critical, ": replay lag ", " (above 10 MiB)")
 	p.standby.Exec("SELECT pg_wal_replay_resume()")
 	await(t, "resumed", nil, list(p.primary, p.standby), check.OK, "0 B behind", "0 B to replay")
+}
+
+// TestPausedBySizes: a primary that was started with more than its standby has
+// pauses replay there, and who resumes it shuts the standby down.
+func TestPausedBySizes(t *testing.T) {
+	t.Parallel()
+	p := startPair(t, nil)
+	p.primary.Configure(map[string]string{"max_connections": "150", "max_worker_processes": "20"})
+	p.primary.Stop()
+	p.primary.Start()
+	await(t, "paused by sizes", nil, list(p.primary, p.standby), check.Warning,
+		address(p.standby)+": replay is paused, ", ": settings are lower than on "+address(p.primary)+", raise them and restart this standby: max_connections is 40 and there 150, max_worker_processes is 8 and there 20")
+	expect(t, "paused by sizes, asked alone", nil, list(p.standby), check.Warning, ": by somebody, or by a setting that is lower than its primary's, which its log names")
+	p.standby.Exec("SELECT pg_wal_replay_resume()")
+	await(t, "resumed by sizes", nil, list(p.primary, p.standby), check.Critical, "connect to "+address(p.standby)+": connection refused")
 }
 
 // TestSilent: rows 7 to 10, and the same with a network that swallows
