@@ -121,6 +121,7 @@ var Definition = &check.Definition{
 		"check_backup --path /var/backups/postgresql --verify -t 10m",
 		"check_backup --restic-repo /srv/restic --restic-password-file /etc/belfry/restic --content 'uploads=*:/home/zulip/uploads'",
 		"check_backup --json-file /var/lib/belfry-postgres/pgbackrest.json --stanza main -w listed=30min",
+		"check_backup --path '/var/backups/zulip/zulip-backup-*.tar.gz' --verify --zulip-parts database --zulip-parts settings --zulip-parts uploads -t 10m",
 		"check_backup --stanza main -H db1 -U monitor --password-file /etc/belfry/pg-password",
 		"check_backup --only archiving -H /run/postgresql -U monitor",
 	},

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ type dumps struct {
 	statOnly bool
 	verify   bool
 	settle   time.Duration
+	parts    []string // of Zulip's tarballs
 }
 
 func newDumps(fs *pflag.FlagSet) *dumps {
@@ -35,9 +37,14 @@ func newDumps(fs *pflag.FlagSet) *dumps {
 	fs.StringArrayVar(&d.paths, "path", nil, "dumps: directory, file or pattern (quoted) of dumps, absolute; repeat for several sets, each judged on its own")
 	fs.BoolVar(&d.verify, "verify", false, "dumps: read the newest dump to its end, compressed data too; give it time with -t. A file is read once as long as it stays the same")
 	fs.BoolVar(&d.statOnly, "stat-only", false, "dumps: judge by name, size and time only, for encrypted dumps or ones that may not be read; any file counts, and what was cut off is not seen")
+	fs.StringArrayVar(&d.parts, "zulip-parts", defaultZulipParts(), "dumps: what a tarball of Zulip's manage.py backup must hold: database, settings (/etc/zulip with its secrets), uploads (of the local backend). Repeat for several")
 	fs.DurationVar(&d.settle, "settle", defaultSettle, "dumps: a file without its end is still being written until nothing was written for this time")
 	return d
 }
+
+// defaultZulipParts are the parts without which a server cannot be restored.
+// Uploads are in a tarball only with the local backend.
+func defaultZulipParts() []string { return []string{dump.ZulipDatabase, dump.ZulipSettings} }
 
 func (d *dumps) name() string { return "dumps" }
 
@@ -51,6 +58,8 @@ func (d *dumps) given() string {
 		return "stat-only"
 	case d.settle != defaultSettle:
 		return "settle"
+	case !slices.Equal(d.parts, defaultZulipParts()):
+		return "zulip-parts"
 	}
 	return ""
 }
@@ -58,6 +67,11 @@ func (d *dumps) given() string {
 func (d *dumps) prepare() (target string, err error) {
 	if len(d.paths) == 0 {
 		return "", fmt.Errorf("--%s goes with --path", d.given())
+	}
+	for _, part := range d.parts {
+		if !slices.Contains(dump.ZulipParts(), part) {
+			return "", fmt.Errorf("--zulip-parts %q: there are %s", part, strings.Join(dump.ZulipParts(), ", "))
+		}
 	}
 	if d.verify && d.statOnly {
 		return "", errors.New("--verify reads dumps and --stat-only does not: choose one")
@@ -194,6 +208,10 @@ func (l *dumpLook) candidate(ctx context.Context, c candidate) error {
 		return err
 	}
 	settled := l.settled(c.ended)
+	class, kind := strings.TrimPrefix(result.Format, dump.Zulip), result.Format
+	if class != kind && result.Problem == "" {
+		kind, result.Problem = l.zulip(result)
+	}
 	switch {
 	case result.Format == "" && !dumpName(c.name) && !l.statOnly:
 		l.ignored++
@@ -206,11 +224,34 @@ func (l *dumpLook) candidate(ctx context.Context, c candidate) error {
 	}
 	of := thing(l.set.name, c.path)
 	l.set.backups = append(l.set.backups, backup{
-		name: c.name, kind: result.Format, thing: of, class: of + " " + result.Format,
+		name: c.name, kind: kind, thing: of, class: of + " " + class,
 		ended: c.ended, size: c.size, problem: result.Problem, unproven: !result.Proven,
 	})
 	l.found = l.found || result.Problem == ""
 	return nil
+}
+
+// zulip words what a tarball of manage.py backup holds, and says what it lacks.
+func (l *dumpLook) zulip(result dump.Result) (kind, problem string) {
+	holds := strings.Fields(result.Holds)
+	kind = result.Format + " of " + strings.Join(holds, ", ")
+	for _, part := range l.parts {
+		if !slices.Contains(holds, part) {
+			return kind, fmt.Sprintf("it holds no %s; it holds %s", lack(part), cmp.Or(strings.Join(holds, ", "), "no part of Zulip"))
+		}
+	}
+	return kind, ""
+}
+
+// lack names a part that is not there, and why that may be.
+func lack(part string) string {
+	switch part {
+	case dump.ZulipDatabase:
+		return "database (made with --skip-db?)"
+	case dump.ZulipUploads:
+		return "uploads (made with --skip-uploads, or they lie in S3?)"
+	}
+	return "settings with secrets"
 }
 
 // settled tells that nobody writes any more. A time in the future says

@@ -50,8 +50,12 @@ func (r *reader) tar() (Result, error) {
 	if !tarEnds(r.size, tail) {
 		return early("tar"), nil
 	}
-	if err := r.walkHeads(); err != nil {
+	held := &zulip{}
+	if err := r.walkHeads(held.member); err != nil {
 		return r.stop("tar", err)
+	}
+	if !r.whole && held.members > maxMembers {
+		held.is = false // there may be more
 	}
 	if r.whole {
 		// The members hold no checksums: this is to see whether the disk
@@ -61,7 +65,7 @@ func (r *reader) tar() (Result, error) {
 			return Result{}, err
 		}
 	}
-	return Result{Format: "tar", Proven: true}, nil
+	return held.judge(r.ctx, Result{Format: "tar", Proven: true})
 }
 
 const (
@@ -78,7 +82,7 @@ const (
 // walkHeads goes from head to head to the archive's end, which must be the
 // file's: a file whose end was lost in a crash is zeros from there on, and
 // zeros are how an archive ends.
-func (r *reader) walkHeads() error {
+func (r *reader) walkHeads(member func(*tar.Header, io.Reader) error) error {
 	archive := tar.NewReader(r)
 	first, last := "", ""
 	for n := 0; ; n++ {
@@ -92,7 +96,11 @@ func (r *reader) walkHeads() error {
 		if n == 0 {
 			first = head.Name
 		}
-		if last = head.Name; n == maxMembers && !r.whole {
+		last = head.Name
+		if err := member(head, archive); err != nil {
+			return err
+		}
+		if n == maxMembers && !r.whole {
 			return nil
 		}
 	}
@@ -110,12 +118,17 @@ func (r *reader) walkHeads() error {
 }
 
 // walkTar reads an archive to its end.
-func walkTar(r io.Reader) error {
+func walkTar(r io.Reader, member func(*tar.Header, io.Reader) error) error {
 	archive := tar.NewReader(r)
 	for {
-		if _, err := archive.Next(); errors.Is(err, io.EOF) {
+		head, err := archive.Next()
+		if errors.Is(err, io.EOF) {
 			return nil
-		} else if err != nil {
+		}
+		if err == nil {
+			err = member(head, archive)
+		}
+		if err != nil {
 			return err
 		}
 		if _, err := io.Copy(io.Discard, archive); err != nil {

@@ -2,6 +2,7 @@ package dump
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -71,6 +72,19 @@ func InspectDirectory(ctx context.Context, dir string, entries []fs.FileInfo, wh
 		}
 		files = append(files, blobs...)
 	}
+	if d.Problem = complete(files, sizes); d.Problem != "" {
+		return d, nil
+	}
+	d.Proven = true
+	if whole {
+		d.Problem, err = readFiles(ctx, dir, sizes)
+		d.Proven = d.Problem == ""
+	}
+	return d, err
+}
+
+// complete says which files of a table of contents are missing or empty.
+func complete(files []string, sizes map[string]int64) (problem string) {
 	var missing, empty []string
 	for _, name := range files {
 		switch file, ok := present(sizes, name); {
@@ -83,19 +97,25 @@ func InspectDirectory(ctx context.Context, dir string, entries []fs.FileInfo, wh
 		}
 	}
 	if len(missing) > 0 {
-		d.Problem = fmt.Sprintf("%d of %d files of its table of contents are missing, %s first", len(missing), len(files), missing[0])
-		return d, nil
+		return fmt.Sprintf("%d of %d files of its table of contents are missing, %s first", len(missing), len(files), missing[0])
 	}
 	if len(empty) > 0 {
-		d.Problem = fmt.Sprintf("%d of %d files of its table of contents are empty, %s first", len(empty), len(files), empty[0])
-		return d, nil
+		return fmt.Sprintf("%d of %d files of its table of contents are empty, %s first", len(empty), len(files), empty[0])
 	}
-	d.Proven = true
-	if whole {
-		d.Problem, err = readFiles(ctx, dir, sizes)
-		d.Proven = d.Problem == ""
+	return ""
+}
+
+// completeInside is complete for a dump in an archive: its table of contents,
+// nil for none, and the sizes of its files.
+func completeInside(ctx context.Context, toc []byte, sizes map[string]int64) (problem string, err error) {
+	if toc == nil {
+		return "it ends early: no " + tocName + ", which pg_dump writes last", nil
 	}
-	return d, err
+	files, problem, err := tocFiles(&reader{ctx: ctx, file: bytes.NewReader(toc), size: int64(len(toc))})
+	if err != nil || problem != "" {
+		return problem, err
+	}
+	return complete(files, sizes), nil
 }
 
 // contents reads the names of the data files from a directory's toc.dat.
@@ -105,7 +125,10 @@ func contents(ctx context.Context, path string) (files []string, problem string,
 		return nil, "", err
 	}
 	defer f.Close()
-	r := &reader{ctx: ctx, file: f, size: info.Size()}
+	return tocFiles(&reader{ctx: ctx, file: f, size: info.Size()})
+}
+
+func tocFiles(r *reader) (files []string, problem string, err error) {
 	head, err := r.part(0, int64(len(magicCustom)))
 	if err != nil {
 		return nil, "", r.failure(err)

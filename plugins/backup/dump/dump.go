@@ -37,6 +37,9 @@ type Result struct {
 	Format  string // "plain", "custom", "directory", "tar", "zip", with " gzip" where compressed; empty: none that is known
 	Problem string // why it is no whole dump; empty: nothing seen that is wrong
 	Proven  bool   // its end was seen and is right; false: only its beginning speaks for it
+	// Holds are the parts of a tarball of Zulip's manage.py backup, separated by
+	// blanks. Its format begins with [Zulip] where all of it was read.
+	Holds string `json:",omitempty"`
 }
 
 // Unfinished says that there was no time to read a file to its end.

@@ -103,7 +103,7 @@ func wholeDumps(t testing.TB) map[string][]byte {
 		"custom, schema": read(t, "schema.dump"),
 		"custom gzip":    compress(t, read(t, "custom.dump")),
 		"tar":            read(t, "tar.tar"),
-		"tar gzip":       compress(t, archive(t, map[string]string{"zulip-backup/zulip-version": "11.4\n", "zulip-backup/x": string(random)})),
+		"tar gzip":       compress(t, archive(t, map[string]string{"backup/version": "11.4\n", "backup/x": string(random)})),
 		"zip":            zipped(t, ""),
 		"zip, comment":   zipped(t, strings.Repeat("a comment ", 1000)),
 	}

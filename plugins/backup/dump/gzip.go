@@ -31,10 +31,10 @@ func (r *reader) gzip() (Result, error) {
 		}
 		return Result{Format: format}, nil
 	}
-	end := &ending{}
+	end, held := &ending{}, &zulip{}
 	content := io.TeeReader(&inflating{reader: io.MultiReader(bytes.NewReader(head), stream), source: r}, end)
 	if err = nil; inner == "tar" {
-		err = walkTar(content)
+		err = walkTar(content, held.member)
 	}
 	if err == nil {
 		// Also behind an archive's end: the stream's length and CRC come last.
@@ -46,7 +46,7 @@ func (r *reader) gzip() (Result, error) {
 	case err != nil:
 		return r.stop(format, err)
 	}
-	return innerEnd(format, head, end), nil
+	return held.judge(r.ctx, innerEnd(format, head, end))
 }
 
 // fill reads n bytes, or fewer with the reader's own error: io.EOF for its
