@@ -305,8 +305,8 @@ func (p *pace) progress(s *sighting, before, next *memo, gap time.Duration) {
 	case s.empty():
 		p.stalled = rabbitmq.Known(0)
 		return
-	case !busy || s.deserted() || s.meant:
-		return
+	case !busy || s.deserted() && !s.queue.Unacknowledged.Above(0) || s.meant:
+		return // of what nobody has in his hands it is said at once that nobody consumes
 	case before == nil:
 		// The age of the worker's statistics is all there is. A worker that
 		// was idle writes them when the first message comes, a moment later.
@@ -335,13 +335,15 @@ func (p *pace) progress(s *sighting, before, next *memo, gap time.Duration) {
 
 // trouble finds what goes on in circles, and what grows.
 func (p *pace) trouble(s *sighting, before, next *memo) {
+	busy := s.depth > 0 || !s.exact && s.working()
 	if next.Failing && before != nil {
 		next.Barren = before.Barren
-		if s.renewed(before) && before.Failing {
+		// A worker that is started anew and has nothing to do has no success.
+		if s.renewed(before) && before.Failing && busy && (before.Depth > 0 || !s.exact) {
 			next.Barren++
 		}
 	}
-	if next.Barren >= restartsToBlame && (s.depth > 0 || !s.exact && s.working()) {
+	if next.Barren >= restartsToBlame && busy {
 		p.barren = next.Barren
 	}
 	if s.depth > 0 && !s.meant {
@@ -358,7 +360,7 @@ func (p *pace) trouble(s *sighting, before, next *memo) {
 	}
 }
 
-// worthKeeping reports whether a memo says more than that nothing is there.
-func (next *memo) worthKeeping(s *sighting) bool {
-	return s.depth > 0 || next.Failing || !s.exact && s.working()
-}
+// worthKeeping reports whether a memo says more than that nothing is there. Of
+// a queue with statistics that is much: what is there next is new, however
+// long ago its idle worker wrote them.
+func (next *memo) worthKeeping(s *sighting) bool { return s.depth > 0 || s.stats != nil }

@@ -180,6 +180,11 @@ func TestStories(t *testing.T) {
 			{ready: 50, left: 5, state: ok}, {after: 14 * time.Minute, ready: 50, left: 5, state: ok}}},
 		{"the clock is set back", management, "email_mirror", nil, []seen{
 			{ready: 50, left: 5, state: ok}, {ready: 50, left: 5, state: ok}, {after: -time.Hour, ready: 50, left: 5, state: ok}, {ready: 50, left: 5, state: ok}}},
+		{"nobody consumes any more, and one message is still held", management, "orders", nil, append(
+			repeat(16, seen{ready: 59, held: 1, gone: true, state: ok}, func(int, *seen) {}),
+			seen{ready: 59, held: 1, gone: true, state: warning, line: "orders: nothing done for 16 min (above 15 min), 59 ready and 1 unacknowledged, 0 consumers"})},
+		{"somebody fetches without consuming", management, "orders", nil,
+			repeat(40, seen{ready: 20, held: 1, gone: true, state: ok}, func(i int, s *seen) { s.left = float64(i / 3) })},
 		{"no consumer is not a stuck one", management, "orders", []string{"--allow-unconsumed", "orders"},
 			repeat(40, seen{ready: 50, gone: true, state: ok}, func(int, *seen) {})},
 
@@ -208,6 +213,10 @@ func TestStories(t *testing.T) {
 			{ready: 22, mean: -1, age: 3 * time.Second, state: critical, find: "crash_loop",
 				line: "user_activity: 22 messages, and the worker has renewed its statistics 3 times without one success"},
 			{ready: 0, left: 22, mean: 0.1, age: time.Second, idle: true, state: ok}}},
+		{"deployments of a quiet queue, and then a message", management, "digest_emails", nil, []seen{
+			{mean: -1, age: time.Second, idle: true, state: ok}, {mean: -1, age: time.Second, idle: true, state: ok},
+			{mean: -1, age: time.Second, idle: true, state: ok}, {mean: -1, age: time.Second, idle: true, state: ok},
+			{ready: 800, held: 100, mean: -1, age: time.Second, state: ok, line: "1 queue, 900 messages"}}},
 		{"a first message that takes long", management, "deferred_work", nil,
 			repeat(9, seen{held: 2, mean: -1, state: ok}, func(i int, s *seen) { s.age = time.Duration(i) * time.Minute })},
 		{"a slow worker on one message for 4 minutes, with a backlog", management, "deferred_work", nil, []seen{
@@ -222,6 +231,18 @@ func TestStories(t *testing.T) {
 			{ready: 30, mean: 0.01, age: 11 * time.Minute, state: critical, line: "user_activity: nothing done for 11 min"}}},
 		{"idle for long, and a message has just come", management, "user_activity", nil, []seen{
 			{ready: 1, mean: 0.01, age: 10 * time.Hour, idle: true, state: ok}}},
+		{"idle for long, and a crowd has just come", management, "user_activity", nil, []seen{
+			{mean: 0.01, age: 10 * time.Hour, idle: true, state: ok},
+			{ready: 30, mean: 0.01, age: 10*time.Hour + time.Minute, idle: true, state: ok, line: "1 queue, 30 messages"},
+			{ready: 0, left: 30, mean: 0.01, age: time.Second, idle: true, state: ok}}},
+		{"stuck when a crowd comes", management, "user_activity", nil, append(
+			repeat(5, seen{ready: 30, mean: 0.01, idle: true, state: ok}, func(i int, s *seen) {
+				s.age = time.Duration(600+i) * time.Minute
+				if i == 0 {
+					s.ready = 0
+				}
+			}),
+			seen{ready: 30, mean: 0.01, age: 605 * time.Minute, state: warning, line: "user_activity: nothing done for 4 min (above 3 min)"})},
 		{"idle for long", management, "user_activity", nil, []seen{
 			{mean: 0.01, age: 100 * time.Hour, idle: true, state: ok}, {mean: 0.01, age: 100 * time.Hour, idle: true, state: ok}}},
 		{"the file of a worker that is no more", management, "user_activity", nil, []seen{
