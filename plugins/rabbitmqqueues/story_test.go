@@ -30,7 +30,7 @@ func (s *shelf) Store(data []byte, at time.Time) error {
 type seen struct {
 	after       time.Duration // since the previous look; zero: a minute
 	ready, held float64
-	left        float64 // counter
+	left        float64 // counter; negative: the broker counts nothing
 	redelivered float64 // counter
 	rate        float64 // of redelivery, by the statistics
 	gone        bool    // no consumer
@@ -87,7 +87,9 @@ func (s *seen) view(src source, name string, now time.Time) view {
 	v := view{vhost: "/", live: true, source: src, stats: map[string]*queuestats.Stats{}}
 	switch src {
 	case management:
-		q.Left, q.Redelivered, q.RedeliverRate = known1(s.left), known1(s.redelivered), known1(s.rate)
+		if s.left >= 0 {
+			q.Left, q.Redelivered, q.RedeliverRate = known1(s.left), known1(s.redelivered), known1(s.rate)
+		}
 	case byAMQP:
 		q.Messages, q.Unacknowledged = rabbitmq.Number{}, rabbitmq.Number{}
 	}
@@ -185,6 +187,8 @@ func TestStories(t *testing.T) {
 			seen{ready: 59, held: 1, gone: true, state: warning, line: "orders: nothing done for 16 min (above 15 min), 59 ready and 1 unacknowledged, 0 consumers"})},
 		{"somebody fetches without consuming", management, "orders", nil,
 			repeat(40, seen{ready: 20, held: 1, gone: true, state: ok}, func(i int, s *seen) { s.left = float64(i / 3) })},
+		{"a broker that counts no messages: nothing tells a stuck worker from one that keeps up", management, "orders", nil,
+			repeat(40, seen{ready: 30, held: 10, left: -1, state: ok}, func(i int, s *seen) { s.ready += float64(i % 2) })},
 		{"no consumer is not a stuck one", management, "orders", []string{"--allow-unconsumed", "orders"},
 			repeat(40, seen{ready: 50, gone: true, state: ok}, func(int, *seen) {})},
 
