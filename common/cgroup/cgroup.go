@@ -60,9 +60,11 @@ type Group struct {
 	// High: the limit is memory.high, above which the kernel does not kill
 	// but slows the processes down and takes their memory back.
 	High bool
-	// Used is what the limit bounds without the file cache that the kernel
-	// gives back first (memory.current less inactive_file of memory.stat):
-	// the cache of a group grows up to the limit and means nothing.
+	// Used is what the limit bounds without what the kernel takes back before
+	// it kills (memory.current less inactive_file, active_file and
+	// slab_reclaimable of memory.stat): the cache of a group grows up to the
+	// limit and means nothing, files that were read twice included. tmpfs and
+	// shared memory are not among these.
 	Used uint64
 	Swap uint64 // memory.swap.current; 0 where it is not counted
 	// OOMKills counts the processes that were killed because of the limit
@@ -173,7 +175,7 @@ func (g *Group) version2(dir string) (limited bool, err error) {
 	if g.Used, _, err = number(dir, "memory.current"); err != nil {
 		return false, err
 	}
-	if err := g.withoutCache(dir, "inactive_file"); err != nil {
+	if err := g.withoutCache(dir, "inactive_file", "active_file", "slab_reclaimable"); err != nil {
 		return false, err
 	}
 	events, err := keyed(dir, "memory.events")
@@ -198,7 +200,7 @@ func (g *Group) version1(dir string) (limited bool, err error) {
 	if g.Used, _, err = number(dir, "memory.usage_in_bytes"); err != nil {
 		return false, err
 	}
-	if err := g.withoutCache(dir, "total_inactive_file"); err != nil {
+	if err := g.withoutCache(dir, "total_inactive_file", "total_active_file"); err != nil {
 		return false, err
 	}
 	control, err := keyed(dir, "memory.oom_control")
@@ -222,13 +224,15 @@ func missingIsFine(err error) error {
 	return err
 }
 
-// withoutCache takes the file cache that is given back first off what is used.
-func (g *Group) withoutCache(dir, key string) error {
+// withoutCache takes what can be taken back off what is used.
+func (g *Group) withoutCache(dir string, keys ...string) error {
 	stat, err := keyed(dir, "memory.stat")
 	if err != nil {
 		return err
 	}
-	g.Used -= min(stat[key], g.Used)
+	for _, key := range keys {
+		g.Used -= min(stat[key], g.Used)
+	}
 	return nil
 }
 
