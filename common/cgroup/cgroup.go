@@ -86,9 +86,13 @@ func (g *Group) Share() float64 {
 	return float64(g.Used) / float64(g.Limit)
 }
 
+// ErrOutside is the group of a process that the caller's own cgroup namespace
+// does not show: a container that looks at the host's processes.
+var ErrOutside = errors.New("the control groups of the workers lie outside of this container's cgroup namespace: start it with --cgroupns=host")
+
 // Of returns the group of a process that has a memory limit and those above it
 // that have one too, the innermost first. None is no error. A process that has
-// ended is fs.ErrNotExist.
+// ended is fs.ErrNotExist, one outside of the namespace ErrOutside.
 func (f *FS) Of(pid int) ([]Group, error) {
 	name := filepath.Join(f.proc, strconv.Itoa(pid), "cgroup")
 	data, err := safefile.Read(name, maxFile)
@@ -99,8 +103,11 @@ func (f *FS) Of(pid int) ([]Group, error) {
 		return nil, err
 	}
 	at, ok := memoryPath(data, f.version)
-	if !ok {
+	switch {
+	case !ok:
 		return nil, nil
+	case strings.HasPrefix(at, "/.."):
+		return nil, ErrOutside
 	}
 	var groups []Group
 	for {
@@ -138,7 +145,10 @@ func memoryPath(data []byte, version int) (at string, ok bool) {
 				match = match || controller == "memory"
 			}
 		}
-		if match && !strings.HasPrefix(fields[2], "/..") {
+		switch {
+		case match && strings.HasPrefix(fields[2], "/.."):
+			return fields[2], true
+		case match:
 			// systemd marks a removed group's path.
 			return path.Clean(strings.TrimSuffix(fields[2], " (deleted)")), true
 		}

@@ -21,10 +21,11 @@ type pause struct {
 }
 
 // pause reports that workers are missing because they are being restarted as
-// planned: in a quiet window, for a moment, and all of them were still there
-// at the look before it began.
+// planned: since a look in a quiet window, for a moment, and all of them were
+// still there at the look before it began.
 func (k *kept) pause(gone []lost, previous, now time.Time, silent quiet.Windows) bool {
-	if len(gone) == 0 || previous.IsZero() || !silent.Covers(now) {
+	underWay := k.Pause != nil && now.Sub(k.Pause.Since) <= moment
+	if len(gone) == 0 || previous.IsZero() || !silent.Covers(now) && !underWay {
 		k.Pause = nil
 		return false
 	}
