@@ -224,11 +224,14 @@ func excess(r Range, v float64) float64 {
 
 func (j *judge) order(m *Metric) int {
 	for i, known := range j.look.Definition.Metrics {
-		if known == m {
+		switch {
+		case known == m && m.Effect:
+			return i + len(j.look.Definition.Metrics)
+		case known == m:
 			return i
 		}
 	}
-	return len(j.look.Definition.Metrics)
+	return 2 * len(j.look.Definition.Metrics)
 }
 
 // brokenByFinding reports a CRITICAL finding: "not delivered", "no backup". Like
