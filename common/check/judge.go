@@ -79,8 +79,8 @@ type judge struct {
 }
 
 // ranked is a row with what orders it among rows of the same state: faults
-// before findings before values, then the metric's place in the definition,
-// then how far the value is beyond its limit.
+// before findings before values, then the metric's place in the definition
+// with every Effect behind all others, then how far the value is beyond its limit.
 type ranked struct {
 	Row
 	order  int

@@ -361,6 +361,9 @@ func (p *pace) trouble(s *sighting, before, next *memo) {
 }
 
 // worthKeeping reports whether a memo says more than that nothing is there. Of
-// a queue with statistics that is much: what is there next is new, however
-// long ago its idle worker wrote them.
-func (next *memo) worthKeeping(s *sighting) bool { return s.depth > 0 || s.stats != nil }
+// an empty queue with statistics that is much: what is there next is new,
+// however long ago its idle worker wrote them. By AMQP no queue is known to be
+// empty, and how old they are is all there is.
+func (next *memo) worthKeeping(s *sighting) bool {
+	return s.depth > 0 || next.Failing || s.stats != nil && (s.exact || s.working())
+}

@@ -192,7 +192,14 @@ func TestStories(t *testing.T) {
 		{"no consumer is not a stuck one", management, "orders", []string{"--allow-unconsumed", "orders"},
 			repeat(40, seen{ready: 50, gone: true, state: ok}, func(int, *seen) {})},
 
+		{"a deep queue whose worker is stuck: line 1 says so", management, "orders", nil, append(
+			repeat(31, seen{ready: 1500, held: 100, left: 4, state: critical, line: "orders: messages 1600 (above 1000)"}, func(int, *seen) {}),
+			seen{ready: 1500, held: 100, left: 4, state: critical, line: "orders: nothing done for 31 min (above 30 min), 1500 ready and 100 unacknowledged, 1 consumer"})},
+
 		// Zulip's statistics.
+		{"deep and slow, and stuck: line 1 says what is to be done", management, "user_activity", nil, []seen{
+			{ready: 2000, mean: 0.1, age: 10 * time.Minute, state: critical,
+				line: "user_activity: nothing done for 10 min (above 5 min), 2000 ready and 0 unacknowledged, 1 consumer, formerly 10 messages/s by the worker's own statistics"}}},
 		{"by the worker's mean", management, "email_senders", nil, []seen{
 			{ready: 290, mean: 0.1, age: 5 * time.Second, state: ok, line: "1 queue, 290 messages"},
 			{ready: 290, mean: 0.4, age: 5 * time.Second, left: 1000, state: warning, line: "email_senders: drain time 116 s (above 90 s), 290 ready and 0 unacknowledged, 1 consumer, 2.5 messages/s by the worker's own statistics"}}},
