@@ -218,6 +218,8 @@ func TestStories(t *testing.T) {
 			{ready: 2000, mean: 0.001, age: time.Second, state: ok},
 			{ready: 2000, mean: 0.001, age: time.Second, state: critical, line: "user_activity: messages 2000 (above 1000)"}}},
 		{"no success yet, just started", management, "user_activity", nil, []seen{{ready: 20, mean: -1, age: time.Second, state: ok}}},
+		{"no success yet, and deep", management, "user_activity", nil, []seen{
+			{ready: 2000, mean: -1, age: time.Second, state: critical, line: "user_activity: messages 2000 (above 1000)"}}},
 		{"a worker that crashes again and again", management, "user_activity", nil, []seen{
 			{ready: 20, mean: -1, age: time.Second, state: ok},
 			{ready: 21, mean: -1, age: 2 * time.Second, state: ok},
