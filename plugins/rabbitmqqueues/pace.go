@@ -95,6 +95,7 @@ type memo struct {
 	Unmoved float64         `json:"s,omitempty"` // seconds in which nothing was done
 	Barren  int             `json:"n,omitempty"` // statistics renewed without a success
 	Failing bool            `json:"f,omitempty"` // the last ones had no success
+	Idle    bool            `json:"e,omitempty"` // nothing was ready, and by the last ones nothing was held
 	// The look from which rates are measured.
 	Base window `json:"b"`
 	// What the last full window has shown.
@@ -158,6 +159,7 @@ func follow(s *sighting, before *memo, gap time.Duration) (memo, pace) {
 	if s.stats != nil {
 		next.Updated = s.stats.Updated.UnixMicro()
 		next.Failing = !s.stats.HasMean
+		next.Idle = s.depth == 0 && s.stats.Idle()
 	}
 	var p pace
 	next.measure(s, before)
@@ -307,10 +309,10 @@ func (p *pace) progress(s *sighting, before, next *memo, gap time.Duration) {
 		return
 	case !busy || s.deserted() && !s.queue.Unacknowledged.Above(0) || s.meant:
 		return // of what nobody has in his hands it is said at once that nobody consumes
-	case before == nil:
+	case before == nil, !s.exact && before.Idle && s.working():
 		// The age of the worker's statistics is all there is. A worker that
 		// was idle writes them when the first message comes, a moment later.
-		if s.stats != nil && (s.depth > backlogToBlame || !s.exact && s.working()) {
+		if s.stats != nil && (s.depth > backlogToBlame && before == nil || !s.exact && s.working()) {
 			next.Unmoved = max(s.now.Sub(s.stats.Updated).Seconds(), 0)
 			p.stalled = rabbitmq.Known(next.Unmoved)
 		}
@@ -326,7 +328,7 @@ func (p *pace) progress(s *sighting, before, next *memo, gap time.Duration) {
 	}
 	if !moved {
 		next.Unmoved = before.Unmoved
-		if before.Depth > 0 || !s.exact {
+		if before.Depth > 0 || !s.exact && !before.Idle {
 			next.Unmoved += min(gap, gapCounts).Seconds()
 		}
 	}
@@ -361,9 +363,6 @@ func (p *pace) trouble(s *sighting, before, next *memo) {
 }
 
 // worthKeeping reports whether a memo says more than that nothing is there. Of
-// an empty queue with statistics that is much: what is there next is new,
-// however long ago its idle worker wrote them. By AMQP no queue is known to be
-// empty, and how old they are is all there is.
-func (next *memo) worthKeeping(s *sighting) bool {
-	return s.depth > 0 || next.Failing || s.stats != nil && (s.exact || s.working())
-}
+// a queue with statistics that is much: what is there next is new, however
+// long ago its idle worker wrote them.
+func (next *memo) worthKeeping(s *sighting) bool { return s.depth > 0 || s.stats != nil }

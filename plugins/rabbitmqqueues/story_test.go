@@ -296,6 +296,13 @@ func TestStories(t *testing.T) {
 		{"AMQP: the worker works", byAMQP, "user_activity", nil, []seen{
 			{ready: 200, mean: 0.1, age: time.Second, state: ok, line: "1 queue, 200 messages ready"},
 			{ready: 400, mean: 0.1, age: time.Second, state: warning, line: "user_activity: drain time 40 s (above 30 s), 400 ready, 1 consumer"}}},
+		{"AMQP: idle for long, and a crowd has just come", byAMQP, "user_activity", nil, []seen{
+			{mean: 0.01, age: 10 * time.Hour, idle: true, state: unknown, find: "held_unknown"},
+			{ready: 30, mean: 0.01, age: 10*time.Hour + time.Minute, idle: true, state: unknown, find: "held_unknown"},
+			{mean: 0.01, age: time.Second, idle: true, state: ok}}},
+		{"AMQP: stuck since it took what has come", byAMQP, "user_activity", nil, []seen{
+			{mean: 0.01, age: time.Minute, idle: true, state: ok},
+			{after: 5 * time.Minute, mean: 0.01, age: 4 * time.Minute, state: warning, line: "user_activity: nothing done for 4 min (above 3 min), 0 ready"}}},
 		{"AMQP: the worker holds something and does nothing", byAMQP, "user_activity", nil, []seen{
 			{mean: 0.1, age: 4 * time.Minute, state: warning, line: "user_activity: nothing done for 4 min (above 3 min), 0 ready, 1 consumer"},
 			{mean: 0.1, age: 5 * time.Minute, state: warning},
