@@ -121,8 +121,14 @@ func (b *bodies) replaced(gone, fresh []string, started map[string]time.Time, no
 		if len(b.Lost) == 0 {
 			break // one more than there were
 		}
+		// Who was there long before the other was gone, and before the last
+		// look, is no successor: a look could not read or did not match it.
+		since := b.Lost[0]
+		if b.Seen.Before(since) {
+			since = b.Seen
+		}
 		b.Lost = b.Lost[1:]
-		if at := started[id]; !silent.Covers(at) {
+		if at := started[id]; !at.Before(since.Add(-allAtOnce)) && !silent.Covers(at) {
 			b.Restarts, counted = append(b.Restarts, at), true
 		}
 	}
