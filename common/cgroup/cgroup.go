@@ -60,9 +60,11 @@ type Group struct {
 	// High: the limit is memory.high, above which the kernel does not kill
 	// but slows the processes down and takes their memory back.
 	High bool
-	// Used is what the limit bounds without the file cache that the kernel
-	// gives back first (memory.current less inactive_file of memory.stat):
-	// the cache of a group grows up to the limit and means nothing.
+	// Used is what the limit bounds without what the kernel takes back before
+	// it kills (memory.current less inactive_file, active_file and
+	// slab_reclaimable of memory.stat): the cache of a group grows up to the
+	// limit and means nothing, files that were read twice included. tmpfs and
+	// shared memory are not among these.
 	Used uint64
 	Swap uint64 // memory.swap.current; 0 where it is not counted
 	// OOMKills counts the processes that were killed because of the limit
@@ -84,9 +86,13 @@ func (g *Group) Share() float64 {
 	return float64(g.Used) / float64(g.Limit)
 }
 
+// ErrOutside is the group of a process that the caller's own cgroup namespace
+// does not show: a container that looks at the host's processes.
+var ErrOutside = errors.New("the control groups of the workers lie outside of this container's cgroup namespace: start it with --cgroupns=host")
+
 // Of returns the group of a process that has a memory limit and those above it
 // that have one too, the innermost first. None is no error. A process that has
-// ended is fs.ErrNotExist.
+// ended is fs.ErrNotExist, one outside of the namespace ErrOutside.
 func (f *FS) Of(pid int) ([]Group, error) {
 	name := filepath.Join(f.proc, strconv.Itoa(pid), "cgroup")
 	data, err := safefile.Read(name, maxFile)
@@ -97,8 +103,11 @@ func (f *FS) Of(pid int) ([]Group, error) {
 		return nil, err
 	}
 	at, ok := memoryPath(data, f.version)
-	if !ok {
+	switch {
+	case !ok:
 		return nil, nil
+	case strings.HasPrefix(at, "/.."):
+		return nil, ErrOutside
 	}
 	var groups []Group
 	for {
@@ -136,7 +145,10 @@ func memoryPath(data []byte, version int) (at string, ok bool) {
 				match = match || controller == "memory"
 			}
 		}
-		if match && !strings.HasPrefix(fields[2], "/..") {
+		switch {
+		case match && strings.HasPrefix(fields[2], "/.."):
+			return fields[2], true
+		case match:
 			// systemd marks a removed group's path.
 			return path.Clean(strings.TrimSuffix(fields[2], " (deleted)")), true
 		}
@@ -173,7 +185,7 @@ func (g *Group) version2(dir string) (limited bool, err error) {
 	if g.Used, _, err = number(dir, "memory.current"); err != nil {
 		return false, err
 	}
-	if err := g.withoutCache(dir, "inactive_file"); err != nil {
+	if err := g.withoutCache(dir, "inactive_file", "active_file", "slab_reclaimable"); err != nil {
 		return false, err
 	}
 	events, err := keyed(dir, "memory.events")
@@ -198,7 +210,7 @@ func (g *Group) version1(dir string) (limited bool, err error) {
 	if g.Used, _, err = number(dir, "memory.usage_in_bytes"); err != nil {
 		return false, err
 	}
-	if err := g.withoutCache(dir, "total_inactive_file"); err != nil {
+	if err := g.withoutCache(dir, "total_inactive_file", "total_active_file"); err != nil {
 		return false, err
 	}
 	control, err := keyed(dir, "memory.oom_control")
@@ -222,13 +234,15 @@ func missingIsFine(err error) error {
 	return err
 }
 
-// withoutCache takes the file cache that is given back first off what is used.
-func (g *Group) withoutCache(dir, key string) error {
+// withoutCache takes what can be taken back off what is used.
+func (g *Group) withoutCache(dir string, keys ...string) error {
 	stat, err := keyed(dir, "memory.stat")
 	if err != nil {
 		return err
 	}
-	g.Used -= min(stat[key], g.Used)
+	for _, key := range keys {
+		g.Used -= min(stat[key], g.Used)
+	}
 	return nil
 }
 

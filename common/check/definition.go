@@ -86,6 +86,10 @@ type Metric struct {
 	// Quiet keeps what no limit judges out of performance data, whose room is
 	// small, for metrics with many label sets; Prometheus and JSON have all.
 	Quiet bool
+	// Effect puts the metric's rows behind those of the others of the same
+	// state, because these tell the cause: a queue is deep, and its worker has
+	// done nothing for ten minutes.
+	Effect bool
 	// Buckets are the bounds of the distribution that the exporter keeps;
 	// empty for none.
 	Buckets []float64

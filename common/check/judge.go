@@ -79,8 +79,8 @@ type judge struct {
 }
 
 // ranked is a row with what orders it among rows of the same state: faults
-// before findings before values, then the metric's place in the definition,
-// then how far the value is beyond its limit.
+// before findings before values, then the metric's place in the definition
+// with every Effect behind all others, then how far the value is beyond its limit.
 type ranked struct {
 	Row
 	order  int
@@ -224,11 +224,14 @@ func excess(r Range, v float64) float64 {
 
 func (j *judge) order(m *Metric) int {
 	for i, known := range j.look.Definition.Metrics {
-		if known == m {
+		switch {
+		case known == m && m.Effect:
+			return i + len(j.look.Definition.Metrics)
+		case known == m:
 			return i
 		}
 	}
-	return len(j.look.Definition.Metrics)
+	return 2 * len(j.look.Definition.Metrics)
 }
 
 // brokenByFinding reports a CRITICAL finding: "not delivered", "no backup". Like

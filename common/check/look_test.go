@@ -426,3 +426,30 @@ func TestGoLeavesNothingRunning(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 }
+
+// TestEffectStandsBehindItsCause: the first metric is the one that a bare -w
+// means, and need not be the one that line 1 names.
+func TestEffectStandsBehindItsCause(t *testing.T) {
+	waiting := &Metric{Family: "t", Key: "waiting", Labels: []string{"queue"}, Critical: "10", Effect: true}
+	idle := &Metric{Family: "t", Key: "idle", Labels: []string{"queue"}, Warning: "1", Critical: "10"}
+	run := func(idleFor float64) func(*Report) error {
+		return func(r *Report) error {
+			r.Observe(waiting, 5000, "a")
+			r.Observe(idle, idleFor, "b")
+			return nil
+		}
+	}
+	for idleFor, want := range map[float64]string{
+		20: "CRITICAL; CRITICAL b: idle 20 (above 10); CRITICAL a: waiting 5000 (above 10)",
+		2:  "CRITICAL; CRITICAL a: waiting 5000 (above 10); WARNING b: idle 2 (above 1)",
+	} {
+		got := look(t, func(l *Look) {
+			d := *l.Definition
+			d.Metrics = []*Metric{waiting, idle}
+			l.Definition = &d
+		}, run(idleFor))
+		if summary(got) != want {
+			t.Errorf("idle for %v: %s\nwant %s", idleFor, summary(got), want)
+		}
+	}
+}

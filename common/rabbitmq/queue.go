@@ -31,7 +31,9 @@ type Queue struct {
 	PublishRate, DeliverRate, AckRate, RedeliverRate Number
 	// Left counts the messages that consumers have acknowledged or were given
 	// without asking for it, Redelivered those that were given out again, both
-	// since the broker keeps statistics of the queue.
+	// since the broker keeps statistics of the queue. Not known where it has
+	// none of the messages: nothing has happened to them, or they are not
+	// counted at all (management.rates_mode = none).
 	Left, Redelivered Number
 	// Head is the time that its publisher has stamped on the first message;
 	// zero where there is none.
@@ -147,6 +149,7 @@ func (w *word) UnmarshalJSON(data []byte) error {
 // rateStats takes an object; an empty Erlang list, which the broker writes for
 // an empty object, is nothing known.
 type rateStats struct {
+	Given                                   bool // there is something in it
 	Publish, Deliver, Ack, Redeliver        rate
 	Acked, Unasked, GotUnasked, Redelivered Number // counters
 }
@@ -183,7 +186,7 @@ func (s *rateStats) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &object); err != nil {
 		return err
 	}
-	*s = rateStats{object.Publish, object.Deliver, object.Ack, object.Redeliver,
+	*s = rateStats{len(bytes.Trim(data, "{} \n")) > 0, object.Publish, object.Deliver, object.Ack, object.Redeliver,
 		object.Acked, object.Unasked, object.GotUnasked, object.Redelivered}
 	return nil
 }
@@ -235,7 +238,7 @@ func (q *queueJSON) queue() Queue {
 		PublishRate: q.Stats.Publish.Rate, DeliverRate: q.Stats.Deliver.Rate,
 		AckRate: q.Stats.Ack.Rate, RedeliverRate: q.Stats.Redeliver.Rate,
 	}
-	if q.Consumers.Known {
+	if q.Consumers.Known && q.Stats.Given {
 		// The statistics leave out what has not happened yet.
 		made.Left = Known(q.Stats.Acked.Value + q.Stats.Unasked.Value + q.Stats.GotUnasked.Value)
 		made.Redelivered = Known(q.Stats.Redelivered.Value)

@@ -32,7 +32,7 @@ var Definition = &check.Definition{
 		"with --amqp: no management plugin and no tag, only the access to the vhost",
 		"with --rabbitmqctl-file: to read the file; with --queue-stats-dir: the group that may read the directory (zulip)"),
 	Metrics: []*check.Metric{
-		messages, drainTime, stalled, ready, rabbitmq.Unacknowledged, rabbitmq.Consumers,
+		messages, stalled, drainTime, ready, rabbitmq.Unacknowledged, rabbitmq.Consumers,
 		publishRate, rabbitmq.DeliverRate, rabbitmq.AckRate, redeliverRate, headMessage,
 		rabbitmq.Queues, totalMessages, totalReady, totalUnacknowledged, listed,
 	},

@@ -95,6 +95,9 @@ func (p pace) words() string {
 	rate := check.None.Format(p.rate)
 	switch p.how {
 	case byWorker:
+		if !p.proven {
+			return fmt.Sprintf(", formerly %s messages/s by the worker's own statistics", rate)
+		}
 		return fmt.Sprintf(", %s messages/s by the worker's own statistics", rate)
 	case byAcks:
 		return fmt.Sprintf(", %s messages/s acknowledged", rate)

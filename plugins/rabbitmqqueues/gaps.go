@@ -41,11 +41,14 @@ func (v *view) notes(r *check.Report, chosen []rabbitmq.Queue) {
 	if !v.live && !v.totalsFailed && len(chosen) > 0 {
 		r.Note("depths are up to 8 s old: this version of RabbitMQ has no live totals")
 	}
-	without, streams, unstamped := 0, 0, 0
+	without, uncounted, streams, unstamped := 0, 0, 0, 0
 	for i := range chosen {
 		q := &chosen[i]
 		if !q.Consumers.Known && !q.Down() {
 			without++
+		}
+		if q.Consumers.Above(0) && q.Messages.Above(0) && !q.Left.Known && !q.Stream() {
+			uncounted++
 		}
 		if q.Stream() {
 			streams++
@@ -56,6 +59,9 @@ func (v *view) notes(r *check.Report, chosen []rabbitmq.Queue) {
 	}
 	if without > 0 && v.source == management {
 		r.Note("no statistics yet of %s: consumers and rates not known", rabbitmq.Count(without, "queue"))
+	}
+	if uncounted > 0 && v.source == management {
+		r.Note("nothing counts what leaves %s (management.rates_mode = none, or nothing has happened yet): judged by depth", rabbitmq.Count(uncounted, "queue"))
 	}
 	if streams > 0 {
 		r.Note("%s not judged by depth: a stream keeps its messages", rabbitmq.Count(streams, "stream"))

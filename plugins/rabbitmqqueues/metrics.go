@@ -14,7 +14,7 @@ const (
 
 var (
 	messages = &check.Metric{
-		Family: "rabbitmq_queue", Key: "messages", Labels: []string{"queue"}, Warning: depthWarning, Critical: depthCritical,
+		Family: "rabbitmq_queue", Key: "messages", Labels: []string{"queue"}, Warning: depthWarning, Critical: depthCritical, Effect: true,
 		Help: "Messages in the queue, those that consumers hold unacknowledged included.",
 	}
 	drainTime = &check.Metric{
@@ -26,7 +26,7 @@ var (
 		Help: "How long messages have been in the queue and none was acknowledged, as far as the looks saw; 0 for an empty queue.",
 	}
 	ready = &check.Metric{
-		Family: "rabbitmq_queue", Key: "ready", Labels: []string{"queue"}, Quiet: true,
+		Family: "rabbitmq_queue", Key: "ready", Labels: []string{"queue"}, Quiet: true, Effect: true,
 		Help: "Messages in the queue that no consumer has taken yet.",
 	}
 	publishRate = &check.Metric{

@@ -95,6 +95,7 @@ type memo struct {
 	Unmoved float64         `json:"s,omitempty"` // seconds in which nothing was done
 	Barren  int             `json:"n,omitempty"` // statistics renewed without a success
 	Failing bool            `json:"f,omitempty"` // the last ones had no success
+	Idle    bool            `json:"e,omitempty"` // nothing was ready, and by the last ones nothing was held
 	// The look from which rates are measured.
 	Base window `json:"b"`
 	// What the last full window has shown.
@@ -158,6 +159,7 @@ func follow(s *sighting, before *memo, gap time.Duration) (memo, pace) {
 	if s.stats != nil {
 		next.Updated = s.stats.Updated.UnixMicro()
 		next.Failing = !s.stats.HasMean
+		next.Idle = s.depth == 0 && s.stats.Idle()
 	}
 	var p pace
 	next.measure(s, before)
@@ -305,12 +307,12 @@ func (p *pace) progress(s *sighting, before, next *memo, gap time.Duration) {
 	case s.empty():
 		p.stalled = rabbitmq.Known(0)
 		return
-	case !busy || s.deserted() || s.meant:
-		return
-	case before == nil:
+	case !busy || s.deserted() && !s.queue.Unacknowledged.Above(0) || s.meant:
+		return // of what nobody has in his hands it is said at once that nobody consumes
+	case before == nil, !s.exact && before.Idle && s.working():
 		// The age of the worker's statistics is all there is. A worker that
 		// was idle writes them when the first message comes, a moment later.
-		if s.stats != nil && (s.depth > backlogToBlame || !s.exact && s.working()) {
+		if s.stats != nil && (s.depth > backlogToBlame && before == nil || !s.exact && s.working()) {
 			next.Unmoved = max(s.now.Sub(s.stats.Updated).Seconds(), 0)
 			p.stalled = rabbitmq.Known(next.Unmoved)
 		}
@@ -326,7 +328,7 @@ func (p *pace) progress(s *sighting, before, next *memo, gap time.Duration) {
 	}
 	if !moved {
 		next.Unmoved = before.Unmoved
-		if before.Depth > 0 || !s.exact {
+		if before.Depth > 0 || !s.exact && !before.Idle {
 			next.Unmoved += min(gap, gapCounts).Seconds()
 		}
 	}
@@ -335,13 +337,15 @@ func (p *pace) progress(s *sighting, before, next *memo, gap time.Duration) {
 
 // trouble finds what goes on in circles, and what grows.
 func (p *pace) trouble(s *sighting, before, next *memo) {
+	busy := s.depth > 0 || !s.exact && s.working()
 	if next.Failing && before != nil {
 		next.Barren = before.Barren
-		if s.renewed(before) && before.Failing {
+		// A worker that is started anew and has nothing to do has no success.
+		if s.renewed(before) && before.Failing && busy && (before.Depth > 0 || !s.exact) {
 			next.Barren++
 		}
 	}
-	if next.Barren >= restartsToBlame && (s.depth > 0 || !s.exact && s.working()) {
+	if next.Barren >= restartsToBlame && busy {
 		p.barren = next.Barren
 	}
 	if s.depth > 0 && !s.meant {
@@ -358,7 +362,7 @@ func (p *pace) trouble(s *sighting, before, next *memo) {
 	}
 }
 
-// worthKeeping reports whether a memo says more than that nothing is there.
-func (next *memo) worthKeeping(s *sighting) bool {
-	return s.depth > 0 || next.Failing || !s.exact && s.working()
-}
+// worthKeeping reports whether a memo says more than that nothing is there. Of
+// a queue with statistics that is much: what is there next is new, however
+// long ago its idle worker wrote them.
+func (next *memo) worthKeeping(s *sighting) bool { return s.depth > 0 || s.stats != nil }

@@ -30,7 +30,7 @@ func (s *shelf) Store(data []byte, at time.Time) error {
 type seen struct {
 	after       time.Duration // since the previous look; zero: a minute
 	ready, held float64
-	left        float64 // counter
+	left        float64 // counter; negative: the broker counts nothing
 	redelivered float64 // counter
 	rate        float64 // of redelivery, by the statistics
 	gone        bool    // no consumer
@@ -87,7 +87,9 @@ func (s *seen) view(src source, name string, now time.Time) view {
 	v := view{vhost: "/", live: true, source: src, stats: map[string]*queuestats.Stats{}}
 	switch src {
 	case management:
-		q.Left, q.Redelivered, q.RedeliverRate = known1(s.left), known1(s.redelivered), known1(s.rate)
+		if s.left >= 0 {
+			q.Left, q.Redelivered, q.RedeliverRate = known1(s.left), known1(s.redelivered), known1(s.rate)
+		}
 	case byAMQP:
 		q.Messages, q.Unacknowledged = rabbitmq.Number{}, rabbitmq.Number{}
 	}
@@ -180,10 +182,24 @@ func TestStories(t *testing.T) {
 			{ready: 50, left: 5, state: ok}, {after: 14 * time.Minute, ready: 50, left: 5, state: ok}}},
 		{"the clock is set back", management, "email_mirror", nil, []seen{
 			{ready: 50, left: 5, state: ok}, {ready: 50, left: 5, state: ok}, {after: -time.Hour, ready: 50, left: 5, state: ok}, {ready: 50, left: 5, state: ok}}},
+		{"nobody consumes any more, and one message is still held", management, "orders", nil, append(
+			repeat(16, seen{ready: 59, held: 1, gone: true, state: ok}, func(int, *seen) {}),
+			seen{ready: 59, held: 1, gone: true, state: warning, line: "orders: nothing done for 16 min (above 15 min), 59 ready and 1 unacknowledged, 0 consumers"})},
+		{"somebody fetches without consuming", management, "orders", nil,
+			repeat(40, seen{ready: 20, held: 1, gone: true, state: ok}, func(i int, s *seen) { s.left = float64(i / 3) })},
+		{"a broker that counts no messages: nothing tells a stuck worker from one that keeps up", management, "orders", nil,
+			repeat(40, seen{ready: 30, held: 10, left: -1, state: ok}, func(i int, s *seen) { s.ready += float64(i % 2) })},
 		{"no consumer is not a stuck one", management, "orders", []string{"--allow-unconsumed", "orders"},
 			repeat(40, seen{ready: 50, gone: true, state: ok}, func(int, *seen) {})},
 
+		{"a deep queue whose worker is stuck: line 1 says so", management, "orders", nil, append(
+			repeat(31, seen{ready: 1500, held: 100, left: 4, state: critical, line: "orders: messages 1600 (above 1000)"}, func(int, *seen) {}),
+			seen{ready: 1500, held: 100, left: 4, state: critical, line: "orders: nothing done for 31 min (above 30 min), 1500 ready and 100 unacknowledged, 1 consumer"})},
+
 		// Zulip's statistics.
+		{"deep and slow, and stuck: line 1 says what is to be done", management, "user_activity", nil, []seen{
+			{ready: 2000, mean: 0.1, age: 10 * time.Minute, state: critical,
+				line: "user_activity: nothing done for 10 min (above 5 min), 2000 ready and 0 unacknowledged, 1 consumer, formerly 10 messages/s by the worker's own statistics"}}},
 		{"by the worker's mean", management, "email_senders", nil, []seen{
 			{ready: 290, mean: 0.1, age: 5 * time.Second, state: ok, line: "1 queue, 290 messages"},
 			{ready: 290, mean: 0.4, age: 5 * time.Second, left: 1000, state: warning, line: "email_senders: drain time 116 s (above 90 s), 290 ready and 0 unacknowledged, 1 consumer, 2.5 messages/s by the worker's own statistics"}}},
@@ -202,12 +218,18 @@ func TestStories(t *testing.T) {
 			{ready: 2000, mean: 0.001, age: time.Second, state: ok},
 			{ready: 2000, mean: 0.001, age: time.Second, state: critical, line: "user_activity: messages 2000 (above 1000)"}}},
 		{"no success yet, just started", management, "user_activity", nil, []seen{{ready: 20, mean: -1, age: time.Second, state: ok}}},
+		{"no success yet, and deep", management, "user_activity", nil, []seen{
+			{ready: 2000, mean: -1, age: time.Second, state: critical, line: "user_activity: messages 2000 (above 1000)"}}},
 		{"a worker that crashes again and again", management, "user_activity", nil, []seen{
 			{ready: 20, mean: -1, age: time.Second, state: ok},
 			{ready: 21, mean: -1, age: 2 * time.Second, state: ok},
 			{ready: 22, mean: -1, age: 3 * time.Second, state: critical, find: "crash_loop",
 				line: "user_activity: 22 messages, and the worker has renewed its statistics 3 times without one success"},
 			{ready: 0, left: 22, mean: 0.1, age: time.Second, idle: true, state: ok}}},
+		{"deployments of a quiet queue, and then a message", management, "digest_emails", nil, []seen{
+			{mean: -1, age: time.Second, idle: true, state: ok}, {mean: -1, age: time.Second, idle: true, state: ok},
+			{mean: -1, age: time.Second, idle: true, state: ok}, {mean: -1, age: time.Second, idle: true, state: ok},
+			{ready: 800, held: 100, mean: -1, age: time.Second, state: ok, line: "1 queue, 900 messages"}}},
 		{"a first message that takes long", management, "deferred_work", nil,
 			repeat(9, seen{held: 2, mean: -1, state: ok}, func(i int, s *seen) { s.age = time.Duration(i) * time.Minute })},
 		{"a slow worker on one message for 4 minutes, with a backlog", management, "deferred_work", nil, []seen{
@@ -222,6 +244,18 @@ func TestStories(t *testing.T) {
 			{ready: 30, mean: 0.01, age: 11 * time.Minute, state: critical, line: "user_activity: nothing done for 11 min"}}},
 		{"idle for long, and a message has just come", management, "user_activity", nil, []seen{
 			{ready: 1, mean: 0.01, age: 10 * time.Hour, idle: true, state: ok}}},
+		{"idle for long, and a crowd has just come", management, "user_activity", nil, []seen{
+			{mean: 0.01, age: 10 * time.Hour, idle: true, state: ok},
+			{ready: 30, mean: 0.01, age: 10*time.Hour + time.Minute, idle: true, state: ok, line: "1 queue, 30 messages"},
+			{ready: 0, left: 30, mean: 0.01, age: time.Second, idle: true, state: ok}}},
+		{"stuck when a crowd comes", management, "user_activity", nil, append(
+			repeat(5, seen{ready: 30, mean: 0.01, idle: true, state: ok}, func(i int, s *seen) {
+				s.age = time.Duration(600+i) * time.Minute
+				if i == 0 {
+					s.ready = 0
+				}
+			}),
+			seen{ready: 30, mean: 0.01, age: 605 * time.Minute, state: warning, line: "user_activity: nothing done for 4 min (above 3 min)"})},
 		{"idle for long", management, "user_activity", nil, []seen{
 			{mean: 0.01, age: 100 * time.Hour, idle: true, state: ok}, {mean: 0.01, age: 100 * time.Hour, idle: true, state: ok}}},
 		{"the file of a worker that is no more", management, "user_activity", nil, []seen{
@@ -262,6 +296,13 @@ func TestStories(t *testing.T) {
 		{"AMQP: the worker works", byAMQP, "user_activity", nil, []seen{
 			{ready: 200, mean: 0.1, age: time.Second, state: ok, line: "1 queue, 200 messages ready"},
 			{ready: 400, mean: 0.1, age: time.Second, state: warning, line: "user_activity: drain time 40 s (above 30 s), 400 ready, 1 consumer"}}},
+		{"AMQP: idle for long, and a crowd has just come", byAMQP, "user_activity", nil, []seen{
+			{mean: 0.01, age: 10 * time.Hour, idle: true, state: unknown, find: "held_unknown"},
+			{ready: 30, mean: 0.01, age: 10*time.Hour + time.Minute, idle: true, state: unknown, find: "held_unknown"},
+			{mean: 0.01, age: time.Second, idle: true, state: ok}}},
+		{"AMQP: stuck since it took what has come", byAMQP, "user_activity", nil, []seen{
+			{mean: 0.01, age: time.Minute, idle: true, state: ok},
+			{after: 5 * time.Minute, mean: 0.01, age: 4 * time.Minute, state: warning, line: "user_activity: nothing done for 4 min (above 3 min), 0 ready"}}},
 		{"AMQP: the worker holds something and does nothing", byAMQP, "user_activity", nil, []seen{
 			{mean: 0.1, age: 4 * time.Minute, state: warning, line: "user_activity: nothing done for 4 min (above 3 min), 0 ready, 1 consumer"},
 			{mean: 0.1, age: 5 * time.Minute, state: warning},

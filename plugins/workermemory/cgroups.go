@@ -31,14 +31,17 @@ type controlled struct {
 }
 
 // controlGroups finds the groups with a memory limit that the workers are in.
-// What may not be read is left out; what cannot be understood is a fault.
-func controlGroups(r *check.Report, f *cgroup.FS, list []worker) controlled {
+// What may not be read is left out; what cannot be understood is a fault, and
+// so is a tree that was asked for and does not show them.
+func controlGroups(r *check.Report, f *cgroup.FS, list []worker, asked bool) controlled {
 	var errs []error
 	failed := ""
 	fail := func(err error) {
 		switch {
 		case err.Error() == failed: // the same file for the next worker
-		case errors.Is(err, fs.ErrPermission):
+		case errors.Is(err, cgroup.ErrOutside) && asked:
+			errs = append(errs, check.Faultf(check.Config, "", "", "%w", err))
+		case errors.Is(err, fs.ErrPermission), errors.Is(err, cgroup.ErrOutside):
 			r.Note("control groups are not known: %v", err)
 		default:
 			errs = append(errs, err)

@@ -88,7 +88,7 @@ var (
 	cgroupShare = &check.Metric{
 		Family: "worker_memory", Key: "cgroup_share", Title: "share of the control group's limit", Unit: check.Ratio, Labels: []string{"cgroup"},
 		Warning: "85%", Critical: "95%",
-		Help: "Memory of a control group that workers are in, without file cache that can be given back, as a share of its limit (memory.max, or memory.high where it is lower).",
+		Help: "Memory of a control group that workers are in, without file cache and slab that can be taken back, as a share of its limit (memory.max, or memory.high where it is lower).",
 	}
 	cgroupSwap = &check.Metric{
 		Family: "worker_memory", Key: "cgroup_swap", Title: "swapped memory of the control group", Unit: check.Bytes, Labels: []string{"cgroup"},

@@ -67,7 +67,7 @@ func (c *workerMemory) controlGroups(proc *procs.FS, r *check.Report, list []wor
 	tree := cgroup.Open(proc.Root(), c.cgroupRoot)
 	switch {
 	case tree.Version() != 0:
-		return controlGroups(r, tree, list)
+		return controlGroups(r, tree, list, c.cgroupRoot != cgroup.DefaultRoot)
 	case c.cgroupRoot != cgroup.DefaultRoot:
 		return controlled{err: check.Faultf(check.Config, "look for control groups in", c.cgroupRoot, "no memory controller is mounted there")}
 	}

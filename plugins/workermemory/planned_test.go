@@ -37,6 +37,8 @@ func TestPause(t *testing.T) {
 		{"a second restart", []look{{"03:01:00", "", false}, {"03:02:00", "03:01:00", true}, {"03:10:00", "", false}, {"03:11:00", "03:10:00", true}}},
 		{"it was missing before", []look{{"02:59:00", "", false}, {"03:00:30", "02:00:00", false}, {"03:01:30", "02:00:00 03:00:30", false}}},
 		{"outside of the window", []look{{"02:58:00", "", false}, {"02:59:00", "02:58:00", false}, {"03:30:00", "03:29:00", false}}},
+		{"begun within the window, over after it", []look{{"03:28:30", "", false}, {"03:29:30", "03:28:30", true}, {"03:30:30", "03:28:30", true}, {"03:31:31", "03:28:30", false}}},
+		{"missing on after the window, and another", []look{{"03:28:30", "", false}, {"03:29:30", "03:28:30", true}, {"03:33:00", "03:28:30", false}, {"03:34:00", "03:28:30 03:33:00", false}}},
 		{"the clock was set back", []look{{"03:10:00", "", false}, {"03:11:00", "03:10:00", true}, {"03:05:00", "03:10:00", false}}},
 	}
 	for _, tt := range tests {
@@ -176,5 +178,25 @@ func TestControlGroupKillsAreNotForgotten(t *testing.T) {
 	file("memory.high", "410000000\n")
 	if d := look("--only", "cgroups"); d.State != "CRITICAL" || !strings.Contains(d.Text, "/: share of the control group's limit 97.6 % (above 95 %), 381 MiB of 391 MiB (memory.high: beyond it the kernel slows the workers down)") {
 		t.Errorf("near memory.high: %s %s; want CRITICAL, and what that means", d.State, d.Text)
+	}
+}
+
+// TestControlGroupsOutsideOfTheNamespace: a container with a cgroup namespace
+// of its own is not told the host's groups, and must not pass for a machine
+// without limits.
+func TestControlGroupsOutsideOfTheNamespace(t *testing.T) {
+	t.Parallel()
+	root := lay(t, "multithreaded", nil)
+	for pid := range strings.FieldsSeq("22 23") {
+		change(t, filepath.Join(root, pid, "cgroup"), "4:memory:/../belfry\n0::/../belfry\n")
+	}
+	groups := t.TempDir()
+	change(t, filepath.Join(groups, "cgroup.controllers"), "memory\n")
+	const says = "lie outside of this container's cgroup namespace: start it with --cgroupns=host"
+	if d := lookat.Args(t, Definition, "--proc", root, "--cgroup", groups); d.State != "UNKNOWN" || d.Reason != "config" || !strings.Contains(d.Text, says) {
+		t.Errorf("asked for: %s, reason %s: %s; want UNKNOWN, config, %q", d.State, d.Reason, d.Text, says)
+	}
+	if d := lookat.Args(t, Definition, "--proc", root); d.State != "OK" || !strings.Contains(strings.Join(d.Notes, "\n"), says) {
+		t.Errorf("not asked for: %s: %s, notes %q; want OK, and a note that they %s", d.State, d.Text, d.Notes, says)
 	}
 }

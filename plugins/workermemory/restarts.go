@@ -21,10 +21,11 @@ type pause struct {
 }
 
 // pause reports that workers are missing because they are being restarted as
-// planned: in a quiet window, for a moment, and all of them were still there
-// at the look before it began.
+// planned: since a look in a quiet window, for a moment, and all of them were
+// still there at the look before it began.
 func (k *kept) pause(gone []lost, previous, now time.Time, silent quiet.Windows) bool {
-	if len(gone) == 0 || previous.IsZero() || !silent.Covers(now) {
+	underWay := k.Pause != nil && now.Sub(k.Pause.Since) <= moment
+	if len(gone) == 0 || previous.IsZero() || !silent.Covers(now) && !underWay {
 		k.Pause = nil
 		return false
 	}
@@ -120,8 +121,14 @@ func (b *bodies) replaced(gone, fresh []string, started map[string]time.Time, no
 		if len(b.Lost) == 0 {
 			break // one more than there were
 		}
+		// Who was there long before the other was gone, and before the last
+		// look, is no successor: a look could not read or did not match it.
+		since := b.Lost[0]
+		if b.Seen.Before(since) {
+			since = b.Seen
+		}
 		b.Lost = b.Lost[1:]
-		if at := started[id]; !silent.Covers(at) {
+		if at := started[id]; !at.Before(since.Add(-allAtOnce)) && !silent.Covers(at) {
 			b.Restarts, counted = append(b.Restarts, at), true
 		}
 	}

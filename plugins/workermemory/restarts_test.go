@@ -124,6 +124,23 @@ func TestRestartOfOneOfSeveral(t *testing.T) {
 	p.want("later", got, map[string]int{"b": 1})
 }
 
+// A process that a look could not read, or did not match, is not another one
+// when it is back.
+func TestNotSeenForALook(t *testing.T) {
+	p := newPlay(t)
+	p.look(map[string]int{"a": 1, "b": 1, "b#2": 40})
+	p.look(map[string]int{"a": 1, "b": 1})
+	for range 6 {
+		p.want("the same", p.look(map[string]int{"a": 1, "b": 1, "b#2": 40}), map[string]int{})
+	}
+	p.look(map[string]int{"a": 1, "b": 1, "b#2": 69})
+	var got map[string]int
+	for range 5 {
+		got = p.look(map[string]int{"a": 1, "b": 1, "b#2": 69})
+	}
+	p.want("another", got, map[string]int{"b": 1})
+}
+
 // Looks far apart see a young process each time.
 func TestCrashLoopBetweenFarLooks(t *testing.T) {
 	p := newPlay(t)
