@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/xml"
+	"fmt"
 	"net/url"
 	"time"
 
@@ -44,11 +45,15 @@ func (c *Client) Retained(ctx context.Context, key string) (Retention, error) {
 		return Retention{}, err
 	}
 	var answer struct {
-		XMLName xml.Name `xml:"Retention"`
+		XMLName xml.Name
 		Mode    string
 		Until   time.Time `xml:"RetainUntilDate"`
 	}
-	if err := xml.Unmarshal(a.Body, &answer); err != nil {
+	err = xml.Unmarshal(a.Body, &answer)
+	if name := answer.XMLName.Local; err == nil && name != "Retention" && name != "ObjectLockRetention" { // the latter from versitygw
+		err = fmt.Errorf("<%s>", check.CleanMax(name, 60))
+	}
+	if err != nil {
 		return Retention{}, check.Faultf(check.Data, stage, c.http.Peer(), "not the XML that was expected: %w", endOf(err))
 	}
 	return Retention{Mode: answer.Mode, Until: answer.Until.UTC()}, nil
