@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -44,7 +45,9 @@ func (s *Store) Server() string { return s.server }
 // errors are *check.Fault; a refusal of the server wraps an *Error.
 type Client struct {
 	*Store
-	http *httpclient.Client
+	http     *httpclient.Client
+	answered atomic.Int64 // requests
+	waited   atomic.Int64 // for them, in nanoseconds
 }
 
 // Open reads the credentials and makes a client; it connects to nothing.
@@ -57,7 +60,7 @@ func (s *Store) Open() (*Client, error) {
 	c := &Client{Store: s}
 	c.http, err = httpclient.New(httpclient.Config{
 		Base: s.base, TLS: s.tls, Route: s.route, Limit: requestLimit,
-		Header: http.Header{"User-Agent": {"BelfryMonitoring"}, "Accept-Encoding": {"identity"}},
+		Header: http.Header{"User-Agent": {"BelfryMonitoring"}}, // no more: a proxy must not touch what is signed
 		Sign: func(r *http.Request) error {
 			sum, err := payloadSum(r)
 			if err != nil {
@@ -107,6 +110,17 @@ type question struct {
 	right string // that it needs: s3:ListBucket
 }
 
+// leastWait is how long a server is waited for before a look that ends is its
+// fault: one that has answered so far is not slow because there was too much
+// to ask.
+const leastWait = 2 * time.Second
+
+// ranOut tells that a request ended early because there were too many before
+// it: so many were answered, after they had been waited for in all.
+func ranOut(answered int64, waited, took time.Duration) bool {
+	return answered > 0 && took < max(leastWait, 10*waited/time.Duration(answered))
+}
+
 // ask sends a question and returns the answer where it is a success.
 func (c *Client) ask(ctx context.Context, q question) (*httpclient.Answer, error) {
 	r := httpclient.Request{Stage: q.stage, Path: c.prefix + "/" + escape(q.key), Body: q.body, Max: q.max}
@@ -116,10 +130,17 @@ func (c *Client) ask(ctx context.Context, q question) (*httpclient.Answer, error
 	if len(q.query) > 0 {
 		r.Path += "?" + strings.ReplaceAll(q.query.Encode(), "+", "%20") // as it is signed
 	}
+	started := time.Now()
 	a, err := c.http.Do(ctx, r)
+	took := time.Since(started)
 	if err != nil {
+		if n := c.answered.Load(); check.ReasonOf(err) == check.Timeout && ranOut(n, time.Duration(c.waited.Load()), took) {
+			return nil, check.Faultf(check.Config, q.stage, c.http.Peer(), "no time is left after %d answers: give it more with -t, or a longer prefix", n)
+		}
 		return nil, err
 	}
+	c.answered.Add(1)
+	c.waited.Add(int64(took))
 	if err := c.refusal(q, a, time.Now()); err != nil {
 		return nil, err
 	}

@@ -164,6 +164,28 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// TestRanOut: a server that answers is not to blame for the end of a look that
+// asks too much, one that falls silent is.
+func TestRanOut(t *testing.T) {
+	t.Parallel()
+	const second = time.Second
+	for _, tt := range []struct {
+		answered     int64
+		waited, took time.Duration
+		want         bool
+	}{
+		{0, 0, second, false},
+		{1, second / 100, second, true},
+		{1, second / 100, 3 * second, false},
+		{50, 25 * second, 4 * second, true},
+		{50, 25 * second, 5 * second, false},
+	} {
+		if got := ranOut(tt.answered, tt.waited, tt.took); got != tt.want {
+			t.Errorf("ranOut(%d, %s, %s) = %v; want %v", tt.answered, tt.waited, tt.took, got, tt.want)
+		}
+	}
+}
+
 // TestAddresses: where a request goes, and what is refused before.
 func TestAddresses(t *testing.T) {
 	t.Parallel()

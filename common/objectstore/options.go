@@ -69,7 +69,7 @@ func Flags(fs *pflag.FlagSet) *Options {
 // empty for none.
 func (o *Options) Given() (name string) {
 	o.flags.Visit(func(f *pflag.Flag) {
-		if strings.HasPrefix(f.Name, "s3-") && !options.FromEnvironment(o.flags, f.Name) && f.Value.String() != "" && name == "" {
+		if (strings.HasPrefix(f.Name, "s3-") || f.Name == "force-address") && !options.FromEnvironment(o.flags, f.Name) && f.Value.String() != "" && name == "" {
 			name = f.Name
 		}
 	})

@@ -1,12 +1,14 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -18,6 +20,7 @@ import (
 // s3 looks at the objects of buckets, by what a listing says of them.
 type s3 struct {
 	urls    []string
+	marker  string
 	options *objectstore.Options
 	places  []s3Place
 }
@@ -25,6 +28,7 @@ type s3 struct {
 func newS3(fs *pflag.FlagSet) *s3 {
 	s := &s3{}
 	fs.StringArrayVar(&s.urls, "s3-url", nil, "S3: where backups lie: s3://bucket/directory/ (the objects in it, or a storage of wal-g), a quoted pattern s3://bucket/directory/*.sql.gz, or s3://bucket/directory/*/ where each directory is one backup; repeat for several sets, each judged on its own")
+	fs.StringVar(&s.marker, "s3-marker", "", "S3: name of the object that is written last into a directory that is a backup: one without it is not finished ('BACKUP_DONE_SUCCESSFULLY')")
 	s.options = objectstore.Flags(fs)
 	return s
 }
@@ -44,7 +48,11 @@ func (s *s3) prepare() (target string, err error) {
 	if len(s.urls) == 0 {
 		return "", fmt.Errorf("--%s goes with --s3-url", s.given())
 	}
+	if strings.Contains(s.marker, "/") || check.Clean(s.marker) != s.marker {
+		return "", fmt.Errorf("--s3-marker %q: write the name of an object, without its directory", check.CleanMax(s.marker, 60))
+	}
 	s.places = nil
+	directories := false
 	for _, given := range s.urls {
 		p, err := parseS3(given)
 		if err != nil {
@@ -56,7 +64,12 @@ func (s *s3) prepare() (target string, err error) {
 		if p.store, err = s.options.Store(p.bucket); err != nil {
 			return "", err
 		}
+		p.marker = s.marker
+		directories = directories || p.directories()
 		s.places = append(s.places, p)
+	}
+	if s.marker != "" && !directories {
+		return "", errors.New("--s3-marker goes with an --s3-url whose directories are backups: s3://bucket/directory/*/")
 	}
 	return strings.Join(s.urls, " "), nil
 }
@@ -97,7 +110,13 @@ func (s *s3) list(ctx context.Context, at moment) (*listing, error) {
 type s3Place struct {
 	bucket  string
 	pattern string // of keys; without wildcards a directory or one key
+	marker  string // name of the object that ends a directory; empty: none does
 	store   *objectstore.Store
+}
+
+// directories tells that each directory is a backup.
+func (p s3Place) directories() bool {
+	return strings.HasSuffix(p.pattern, "/") && dump.IsPattern(p.pattern)
 }
 
 func (p s3Place) name() string { return "s3://" + p.bucket + "/" + p.pattern }
@@ -136,7 +155,18 @@ type s3Look struct {
 	s3Place
 	set    set
 	notes  []string
-	newest objectstore.Object // the newest good one, where each object is a backup
+	found  []s3Candidate
+	newest string // key of the newest good object, where each is a backup
+}
+
+// s3Candidate is an object, or a directory, that may be a backup.
+type s3Candidate struct {
+	key   string
+	kind  string
+	size  int64     // bytes; of all objects of a directory
+	began time.Time // when its first object was written
+	ended time.Time // when its last one was
+	open  bool      // a directory without the object that ends it
 }
 
 func (l *s3Look) note(format string, args ...any) {
@@ -149,7 +179,9 @@ func (l *s3Look) run(ctx context.Context, at moment) error {
 		return err
 	}
 	defer client.Close()
-	err = l.look(ctx, client)
+	if err = l.look(ctx, client); err == nil {
+		l.judge(at.now)
+	}
 	if objectstore.Says(err, "NoSuchBucket") { // as a directory that is gone
 		l.set.absent = fmt.Sprintf("there is no bucket %s at %s", l.bucket, l.store.Server())
 		return nil
@@ -213,13 +245,12 @@ func (l *s3Look) matching(ctx context.Context, client *objectstore.Client) error
 	if err != nil {
 		return err
 	}
-	dirs := make(map[string]*objectstore.Object)
-	var order []string
+	dirs := make(map[string]*s3Candidate)
 	for _, o := range found.Objects {
 		key := o.Key
 		parts := strings.SplitN(key, "/", depth+1)
 		if directories {
-			if len(parts) <= depth {
+			if len(parts) <= depth || parts[depth] == "" { // not in one, or what consoles make to show one
 				continue
 			}
 			key = strings.Join(parts[:depth], "/")
@@ -237,19 +268,34 @@ func (l *s3Look) matching(ctx context.Context, client *objectstore.Client) error
 		}
 		d := dirs[key]
 		if d == nil {
-			d = &objectstore.Object{Key: key}
+			d = &s3Candidate{key: key, kind: directory, began: o.Modified, open: l.marker != ""}
 			dirs[key] = d
-			order = append(order, key)
 		}
-		d.Size += o.Size
-		if o.Modified.After(d.Modified) {
-			d.Modified = o.Modified
+		marker := ""
+		if l.marker != "" {
+			marker = key + "/" + l.marker
 		}
+		d.add(o, marker)
 	}
-	for _, key := range order {
-		l.add(*dirs[key], directory)
+	for _, d := range dirs {
+		l.found = append(l.found, *d)
 	}
 	return nil
+}
+
+// add counts an object of a directory. The end of a directory is when the
+// object was written that marks it, where there is such a one.
+func (d *s3Candidate) add(o objectstore.Object, marker string) {
+	d.size += o.Size
+	if o.Modified.Before(d.began) {
+		d.began = o.Modified
+	}
+	switch {
+	case marker != "" && o.Key == marker:
+		d.open, d.ended = false, o.Modified
+	case (marker == "" || d.open) && o.Modified.After(d.ended):
+		d.ended = o.Modified
+	}
 }
 
 // hidden tells names that begin with a dot where the pattern's do not.
@@ -257,30 +303,58 @@ func hidden(pattern, key string) bool {
 	return strings.HasPrefix(path.Base(key), ".") && !strings.HasPrefix(path.Base(pattern), ".")
 }
 
-// take makes a backup of an object. What ends with a slash is no object but
-// what consoles make where they show a directory.
+// take takes an object. What ends with a slash is none but what consoles make
+// where they show a directory.
 func (l *s3Look) take(o objectstore.Object) {
 	if !strings.HasSuffix(o.Key, "/") {
-		l.add(o, extension(o.Key))
+		l.found = append(l.found, s3Candidate{key: o.Key, kind: extension(o.Key), size: o.Size, began: o.Modified, ended: o.Modified})
 	}
 }
 
-// directory is the kind of a backup that is all objects below a name.
-const directory = "directory"
+const (
+	// directory is the kind of a backup that is all objects below a name.
+	directory = "directory"
+	// maxTaken bounds the backups of a set, the newest first.
+	maxTaken = 2000
+	// broken is how long nothing was written to a directory without its marker
+	// that is given up: one object may take a while.
+	broken = 6 * time.Hour
+)
 
-func (l *s3Look) add(o objectstore.Object, kind string) {
-	name := path.Base(o.Key)
-	if unfinishedName(name) {
-		l.note("%s has the name of a file that is being written", name)
-		return
+// judge makes backups of what was found, the newest first.
+func (l *s3Look) judge(now time.Time) {
+	slices.SortFunc(l.found, func(a, b s3Candidate) int {
+		return cmp.Or(b.ended.Compare(a.ended), strings.Compare(b.key, a.key))
+	})
+	for _, c := range l.found {
+		name := path.Base(c.key)
+		switch {
+		case len(l.set.backups) == maxTaken:
+			l.note("the newest %d of %d are looked at and counted", maxTaken, len(l.found))
+			return
+		case unfinishedName(name):
+			l.note("%s has the name of a file that is being written", name)
+			continue
+		case c.open && now.Sub(c.ended) < broken:
+			l.note("%s has no %s yet", name, l.marker)
+			if !l.set.running || c.began.Before(l.set.since) {
+				l.set.running, l.set.since = true, c.began
+			}
+			continue
+		}
+		of := thing(l.pattern, c.key)
+		b := backup{name: name, kind: c.kind, thing: of, class: of + " " + c.kind, ended: c.ended, size: c.size, unproven: l.marker == ""}
+		if l.marker != "" && c.kind == directory { // others may be written to again and again
+			b.started = c.began
+		}
+		switch {
+		case c.open:
+			b.problem = fmt.Sprintf("it has no %s, and nothing was written to it for %s: it was broken off", l.marker, check.FormatDuration(now.Sub(c.ended).Truncate(time.Second)))
+		case c.size == 0:
+			b.problem = "it is empty"
+		case c.kind != directory && l.newest == "":
+			l.newest = c.key
+		}
+		l.set.backups = append(l.set.backups, b)
 	}
-	of := thing(l.pattern, o.Key)
-	b := backup{name: name, kind: kind, thing: of, class: of + " " + kind, ended: o.Modified, size: o.Size, unproven: true}
-	switch {
-	case o.Size == 0:
-		b.problem = "it is empty"
-	case kind != directory && !o.Modified.Before(l.newest.Modified):
-		l.newest = o
-	}
-	l.set.backups = append(l.set.backups, b)
 }

@@ -88,7 +88,7 @@ func (b bucket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		at := written
-		if number, err := strconv.Atoi(strings.TrimLeft(filepath.Base(key), "abcdefghijklmnopqrstuvwxyz-.")); err == nil { // x-3 is three hours older
+		if number, err := strconv.Atoi(filepath.Base(key)[strings.IndexByte(filepath.Base(key), '-')+1:]); err == nil { // x-3 is three hours older, x--3 newer
 			at = at.Add(-time.Duration(number) * time.Hour)
 		}
 		answer.Contents = append(answer.Contents, object{key, at.Format(time.RFC3339), len(body)})
@@ -149,6 +149,45 @@ func TestS3(t *testing.T) {
 	}
 }
 
+// TestS3Marker: a directory without the object that is written last is no
+// backup yet, and none any more when nothing is written to it.
+func TestS3Marker(t *testing.T) {
+	t.Parallel()
+	const done = "BACKUP_DONE_SUCCESSFULLY"
+	for _, tt := range []struct {
+		name  string
+		has   bucket
+		state check.State
+		want  string
+	}{
+		{"finished", bucket{"c/day-a/x-9": "xx", "c/day-a/" + done: ""}, check.OK, "last backup 6 h ago (directory, 2 B), 1 backup"},
+		{"being made", bucket{"c/day-a/x-30": "xx", "c/day-a/BACKUP_DONE_SUCCESSFULLY": "", "c/day-b/x--5": "x"}, check.OK, "(directory, 2 B), 1 backup, another is being made"},
+		{"only one being made", bucket{"c/day-b/x--5": "x"}, check.Critical, "no backup: no object matches, one is being made"},
+		{"broken off", bucket{"c/day-a/x-30": "xx", "c/day-a/" + done: "", "c/day-b/x--0": "x", "c/day-b/y-1": "x"}, check.Critical, "day-b ended 2026-11-25 03:00 UTC: it has no BACKUP_DONE_SUCCESSFULLY, and nothing was written to it for 6 h: it was broken off; the last good one is day-a"},
+		{"nothing else in it", bucket{"c/day-a/" + done: ""}, check.Critical, "it is empty"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := tt.has.looked(t, "--s3-url", "s3://backups/c/*/", "--s3-marker", done)
+			if check.State(got.Exit) != tt.state || !strings.Contains(got.Text, tt.want) {
+				t.Errorf("%s: %s; want %s with %q", got.State, got.Text, tt.state, tt.want)
+			}
+		})
+	}
+}
+
+// TestS3Many: of many objects the newest count.
+func TestS3Many(t *testing.T) {
+	t.Parallel()
+	has := make(bucket)
+	for i := range maxTaken + 500 {
+		has[fmt.Sprintf("db/%c%c-%d", 'a'+i%26, 'a'+i/26%26, i)] = "x"
+	}
+	got := has.looked(t, "--s3-url", "s3://backups/db/")
+	if !strings.Contains(got.Text, fmt.Sprintf("last backup 6 h ago (file, 1 B, end not read), %d backups", maxTaken)) {
+		t.Errorf("%s; want that %d are counted", got.Text, maxTaken)
+	}
+}
+
 // TestS3WALG: the end of a backup is what its sentinel says, however new the
 // objects are.
 func TestS3WALG(t *testing.T) {
@@ -201,6 +240,9 @@ func TestS3Options(t *testing.T) {
 		{[]string{"--s3-region", "eu-central-1"}, "--s3-region goes with --s3-url"},
 		{[]string{"--s3-url", "s3://backups/x"}, "no credentials: give --s3-credentials-file"},
 		{[]string{"--s3-url", "s3://backups/x", "--s3-url", "s3://backups/x", "--s3-credentials-file", "/x"}, "--s3-url s3://backups/x is given twice"},
+		{[]string{"--s3-url", "s3://backups/x/", "--s3-marker", "x", "--s3-credentials-file", "/x"}, "--s3-marker goes with an --s3-url whose directories are backups"},
+		{[]string{"--s3-url", "s3://backups/*/", "--s3-marker", "a/b", "--s3-credentials-file", "/x"}, "write the name of an object"},
+		{[]string{"--path", "/x", "--force-address", "127.0.0.1"}, "--force-address goes with --s3-url"},
 		{[]string{"--s3-url", "s3://backups/x", "--s3-credentials-file", "/nonexistent"}, "read /nonexistent: no such file"},
 	} {
 		got := lookat.Args(t, Definition, tt.args...)

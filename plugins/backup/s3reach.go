@@ -16,8 +16,8 @@ func (l *s3Look) reach(ctx context.Context, client *objectstore.Client, now time
 	if _, r := (location{host: l.store.Server()}).where(ctx); r.can != "" {
 		return r
 	}
-	if l.newest.Key != "" {
-		kept, err := client.Retained(ctx, l.newest.Key)
+	if l.newest != "" {
+		kept, err := client.Retained(ctx, l.newest)
 		switch {
 		case err == nil && kept.Mode == "COMPLIANCE" && kept.Until.After(now):
 			return reach{cannot: fmt.Sprintf("object lock (COMPLIANCE) keeps the newest until %s", kept.Until.Format("2006-01-02 15:04 MST"))}
