@@ -326,6 +326,7 @@ func (l *s3Look) judge(now time.Time) {
 	slices.SortFunc(l.found, func(a, b s3Candidate) int {
 		return cmp.Or(b.ended.Compare(a.ended), strings.Compare(b.key, a.key))
 	})
+	beside := ""
 	for _, c := range l.found {
 		name := path.Base(c.key)
 		switch {
@@ -334,6 +335,10 @@ func (l *s3Look) judge(now time.Time) {
 			return
 		case unfinishedName(name):
 			l.note("%s has the name of a file that is being written", name)
+			continue
+		case besideName(name) && c.kind != directory && c.key != l.pattern:
+			l.note("%s has the name of what lies beside a backup", name)
+			beside = name
 			continue
 		case c.open && now.Sub(c.ended) < broken:
 			l.note("%s has no %s yet", name, l.marker)
@@ -357,4 +362,18 @@ func (l *s3Look) judge(now time.Time) {
 		}
 		l.set.backups = append(l.set.backups, b)
 	}
+	if beside != "" {
+		l.set.absent = fmt.Sprintf("no object counts, such as %s", beside)
+	}
+}
+
+// besideName tells names of checksums, signatures and logs: that one was
+// written is no sign that its backup was.
+func besideName(name string) bool {
+	lower := strings.ToLower(name)
+	switch path.Ext(lower) {
+	case ".md5", ".sha1", ".sha256", ".sha512", ".sum", ".asc", ".sig", ".log", ".txt":
+		return true
+	}
+	return strings.HasSuffix(lower, "sums")
 }
