@@ -35,6 +35,7 @@ type Client struct {
 	header    http.Header
 	user      string
 	password  check.Secret
+	sign      func(*http.Request) error
 	way       *way
 }
 
@@ -47,6 +48,9 @@ type Config struct {
 	User     string        // basic authentication where not empty
 	Password check.Secret
 	Header   http.Header // sent with every request
+	// Sign completes each request before it is sent, for peers that want a
+	// signature over it. Its error is the request's.
+	Sign func(*http.Request) error
 }
 
 // New makes a client; it opens nothing.
@@ -62,7 +66,7 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &Client{base: c.Base, limit: c.Limit, header: c.Header, user: c.User, password: c.Password, way: route}
+	client := &Client{base: c.Base, limit: c.Limit, header: c.Header, user: c.User, password: c.Password, sign: c.Sign, way: route}
 	client.transport = &http.Transport{
 		DialContext: client.dial, TLSClientConfig: tlsConfig, MaxIdleConns: 2,
 		DisableCompression: true, ForceAttemptHTTP2: false, MaxResponseHeaderBytes: 256 << 10,
@@ -94,6 +98,7 @@ type Request struct {
 	Method string        // empty: GET
 	Path   string        // below the base, already escaped; may carry a query
 	Form   url.Values    // sent as a form body where not nil
+	Body   string        // sent as it is where there is no form
 	Limit  time.Duration // zero: the client's
 	Max    int64         // bound of the body in bytes; zero: DefaultMaxBody
 }
@@ -153,8 +158,11 @@ func (c *Client) request(ctx context.Context, r Request) (*http.Request, error) 
 		method = http.MethodGet
 	}
 	var body io.Reader
-	if r.Form != nil {
+	switch {
+	case r.Form != nil:
 		body = strings.NewReader(r.Form.Encode())
+	case r.Body != "":
+		body = strings.NewReader(r.Body)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.base.String(), "/")+r.Path, body)
 	if err != nil {
@@ -168,6 +176,11 @@ func (c *Client) request(ctx context.Context, r Request) (*http.Request, error) 
 	}
 	if c.user != "" {
 		req.SetBasicAuth(c.user, c.password.Reveal())
+	}
+	if c.sign != nil {
+		if err := c.sign(req); err != nil {
+			return nil, err
+		}
 	}
 	return req, nil
 }

@@ -2,6 +2,9 @@ package httpclient_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -81,6 +84,37 @@ func TestAnswersAreNamed(t *testing.T) {
 				t.Errorf("ask() = %v (%s); want %s with %q and no password", err, check.ReasonOf(err), tt.reason, tt.text)
 			}
 		})
+	}
+}
+
+// A signature is made over the whole request, and its error is the request's.
+func TestSign(t *testing.T) {
+	var got string
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		got = fmt.Sprint(r.Method, " ", r.URL, " ", r.Header.Get("Signature"), " ", string(body), " ", err)
+	}))
+	defer server.Close()
+	base, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refused error
+	c, err := httpclient.New(httpclient.Config{Base: base, Limit: 5 * time.Second, Sign: func(r *http.Request) error {
+		r.Header.Set("Signature", r.Method+r.URL.Path)
+		return refused
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ask := httpclient.Request{Stage: "ask", Method: http.MethodPost, Path: "/a%20b?c", Body: "<d/>"}
+	if _, err := c.Do(t.Context(), ask); err != nil || got != "POST /a%20b?c POST/a b <d/> <nil>" {
+		t.Errorf("Do() = %v and the server got %q; want it with signature and body", err, got)
+	}
+	refused = errors.New("no key")
+	if _, err := c.Do(t.Context(), ask); !errors.Is(err, refused) {
+		t.Errorf("Do() = %v; want the error of the signature", err)
 	}
 }
 

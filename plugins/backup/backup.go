@@ -22,7 +22,7 @@ type backupCheck struct {
 
 func newBackup(fs *pflag.FlagSet) *backupCheck {
 	b := &backupCheck{sources: []source{
-		newPgBackRest(fs), newDumps(fs), newWALG(fs), newBarman(fs), newRestic(fs), newBorg(fs), newMarkers(fs), newWALArchive(fs),
+		newPgBackRest(fs), newDumps(fs), newWALG(fs), newBarman(fs), newRestic(fs), newBorg(fs), newS3(fs), newMarkers(fs), newWALArchive(fs),
 	}}
 	b.wanted.flags(fs)
 	return b

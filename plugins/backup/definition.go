@@ -71,7 +71,7 @@ var (
 	}
 	size = &check.Metric{
 		Family: "backup", Key: "size", Unit: check.Bytes, Labels: []string{label},
-		Help: "Size of the newest good backup: of the database for pgBackRest and wal-g, of the file for a dump, of what was saved for others.",
+		Help: "Size of the newest good backup: of the database for pgBackRest and wal-g, of the file or object for a dump, of what was saved for others.",
 	}
 	took = &check.Metric{
 		Family: "backup", Key: "duration", Unit: check.Seconds, Labels: []string{label},
@@ -122,6 +122,7 @@ var Definition = &check.Definition{
 		"check_backup --restic-repo /srv/restic --restic-password-file /etc/belfry/restic --content 'uploads=*:/home/zulip/uploads'",
 		"check_backup --json-file /var/lib/belfry-postgres/pgbackrest.json --stanza main -w listed=30min",
 		"check_backup --path '/var/backups/zulip/zulip-backup-*.tar.gz' --verify --zulip-parts database --zulip-parts settings --zulip-parts uploads -t 10m",
+		"check_backup --s3-url 's3://backups/zulip/*.sql.gz' --s3-region eu-central-1 --s3-credentials-file /etc/belfry/s3",
 		"check_backup --stanza main -H db1 -U monitor --password-file /etc/belfry/pg-password",
 		"check_backup --only archiving -H /run/postgresql -U monitor",
 	},
@@ -134,6 +135,7 @@ var Definition = &check.Definition{
 		"restic, Borg: read the repository and its password; Barman: be its user; wal-g: read the storage; or only a file that " +
 			"their own user writes from cron, for --restic-json-file and the like. Nothing is locked or written.",
 		"Dumps: read them, because a dump that was cut off is known by its contents; with --stat-only only their directory.",
+		"S3: a key that may list the bucket (s3:ListBucket), for a storage of wal-g also read basebackups_005 (s3:GetObject), and no more.",
 		"Archiving: a role that may log in to PostgreSQL, without pg_monitor: CREATE ROLE monitor LOGIN PASSWORD '...'; " +
 			"GRANT EXECUTE ON FUNCTION pg_ls_archive_statusdir() TO monitor; (in the database postgres, which it logs in to).",
 	},
