@@ -3,6 +3,7 @@ package workermemory
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -33,7 +34,7 @@ func (c *workerMemory) Run(ctx context.Context, r *check.Report) error {
 	}
 	var list []worker
 	var in controlled
-	looked := false
+	looked, idle := false, ""              // why there is nothing to judge
 	r.Summarize("no OOM kill is known of") // where the workers are skipped
 	r.Part(ctx, partWorkers, func(ctx context.Context) (err error) {
 		looked = true
@@ -48,11 +49,21 @@ func (c *workerMemory) Run(ctx context.Context, r *check.Report) error {
 			}
 			list = c.workers(listing)
 			in = c.controlGroups(proc, r, list)
+			if len(in.groups) == 0 && in.err == nil {
+				idle = fmt.Sprintf("looked for control groups that limit the memory of %s: there is none, and the part %s is left out", c.what(), partWorkers)
+			}
+			r.Summarize("control groups that limit the memory of the workers: %d", len(in.groups))
 		}
 		memory.Groups = c.judgeGroups(r, in.groups, memory.Groups, proc.BootID())
 		return in.err
 	})
-	r.Part(ctx, partOOM, func(context.Context) error { return c.lookAtOOMKills(proc, r, &memory, list) })
+	r.Part(ctx, partOOM, func(context.Context) error {
+		idle = ""
+		return c.lookAtOOMKills(proc, r, &memory, list)
+	})
+	if idle != "" {
+		r.Fail(check.Faultf(check.Config, "", "", "%s", idle))
+	}
 	r.Remember(memory)
 	return nil
 }

@@ -175,9 +175,28 @@ func TestControlGroupKillsAreNotForgotten(t *testing.T) {
 	if d := look(); d.State != "WARNING" || d.Text != "/: the kernel has killed a process in the last 1 s because of its memory limit" {
 		t.Errorf("when they run again: %s %s; want WARNING of the kill", d.State, d.Text)
 	}
+	if d := look("--only", "cgroups", "-w", "cgroup_oom_kills=9", "--severity", "cgroup_oom_kill=ok"); d.State != "OK" || d.Text != "control groups that limit the memory of the workers: 1" {
+		t.Errorf("control groups alone: %s %s; want OK, and what was looked at", d.State, d.Text)
+	}
 	file("memory.high", "410000000\n")
 	if d := look("--only", "cgroups"); d.State != "CRITICAL" || !strings.Contains(d.Text, "/: share of the control group's limit 97.6 % (above 95 %), 381 MiB of 391 MiB (memory.high: beyond it the kernel slows the workers down)") {
 		t.Errorf("near memory.high: %s %s; want CRITICAL, and what that means", d.State, d.Text)
+	}
+}
+
+// Where no group limits the workers, a look at the groups alone judges nothing.
+func TestNoControlGroup(t *testing.T) {
+	t.Parallel()
+	root, groups := lay(t, "multithreaded", nil), t.TempDir()
+	change(t, filepath.Join(groups, "cgroup.controllers"), "memory\n")
+	const says = "looked for control groups that limit the memory of a queue worker of Zulip (manage.py process_queue): there is none"
+	if d := lookat.Args(t, Definition, "--proc", root, "--cgroup", groups, "--only", "cgroups"); d.State != "UNKNOWN" || !strings.HasPrefix(d.Text, says) {
+		t.Errorf("groups alone: %s %s; want UNKNOWN, %s", d.State, d.Text, says)
+	}
+	for _, parts := range [][]string{{"--only", "cgroups,oom_kills"}, {"--skip", "oom_kills"}} {
+		if d := lookat.Args(t, Definition, append(parts, "--proc", root, "--cgroup", groups)...); d.State != "OK" {
+			t.Errorf("%q: %s %s; want OK", parts, d.State, d.Text)
+		}
 	}
 }
 
