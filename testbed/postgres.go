@@ -242,6 +242,15 @@ func (p *Postgres) Exec(sql string, args ...any) {
 	}
 }
 
+// ExecLast runs SQL that takes the server down: whether the answer still comes
+// out is chance, so an error of it is only noted.
+func (p *Postgres) ExecLast(sql string) {
+	p.bed.t.Helper()
+	if err := p.try(sql); err != nil {
+		p.bed.t.Logf("%s: %s: %v", p.Name, sql, err)
+	}
+}
+
 // QueryRow reads the one row of a query into dest, as the superuser in the database postgres.
 func (p *Postgres) QueryRow(sql string, dest ...any) {
 	p.bed.t.Helper()

@@ -60,7 +60,7 @@ func TestPausedBySizes(t *testing.T) {
 	await(t, "paused by sizes", nil, list(p.primary, p.standby), check.Warning,
 		address(p.standby)+": replay is paused, ", ": settings are lower than on "+address(p.primary)+", raise them and restart this standby: max_connections is 40 and there 150, max_worker_processes is 8 and there 20")
 	expect(t, "paused by sizes, asked alone", nil, list(p.standby), check.Warning, ": by somebody, or by a setting that is lower than its primary's, which its log names")
-	p.standby.Exec("SELECT pg_wal_replay_resume()")
+	p.standby.ExecLast("SELECT pg_wal_replay_resume()")
 	await(t, "resumed by sizes", nil, list(p.primary, p.standby), check.Critical, "connect to "+address(p.standby)+": connection refused")
 }
 
