@@ -258,23 +258,67 @@ func TestReplies(t *testing.T) {
 
 func TestPgRefused(t *testing.T) {
 	s := pgServer{host: "/run/postgresql:5433", socket: "/run/postgresql", port: 5433, owner: "postgres"}
+	other := pgServer{host: "/tmp/x:5433", socket: "/tmp/x", port: 5433, owner: "postgres"}
+	tcp := pgServer{host: "127.0.0.1:5433", port: 5433, owner: "pg"}
 	self := Account{Name: `o'brien`, Home: "/home/o"}
-	got := s.refused(self, check.Faultf(check.Auth, "log in to", s.host, `role "o'brien" does not exist`), nil)
-	want := []string{
-		`sudo -u postgres psql -h /run/postgresql -p 5433 -d postgres -c 'CREATE ROLE "o'\''brien" LOGIN; GRANT pg_read_all_stats TO "o'\''brien"'`,
-		`local postgres "o'brien" peer`, `~/.pgpass`,
-	}
-	if got.Outcome != Unreadable || len(got.Checks) != 0 {
-		t.Errorf("refused = %+v; want it unreadable and not checked", got)
-	}
-	for _, w := range want {
-		if !strings.Contains(strings.Join(got.Help, "\n"), w) {
-			t.Errorf("help %q; want %s in it", got.Help, w)
+	refused := func(s pgServer, text string) error { return check.Faultf(check.Auth, "log in to", s.host, "%s", text) }
+	create := `sudo -u postgres psql -h /run/postgresql -p 5433 -d postgres -c 'CREATE ROLE "o'\''brien" LOGIN; GRANT pg_read_all_stats TO "o'\''brien"'`
+	for _, tt := range []struct {
+		s    pgServer
+		err  error
+		want []string // of the help
+	}{
+		{s, refused(s, `role "o'brien" does not exist`), []string{create, "then reload the exporter"}},
+		{s, refused(s, `role "o'brien" is not permitted to log in`), []string{strings.Replace(create, "CREATE", "ALTER", 1), "then reload"}},
+		{s, refused(s, "password authentication failed"), []string{create, `local postgres "o'brien" peer`, "localhost:5433:postgres:o'brien:PASSWORD", "then reload"}},
+		{other, refused(other, "password authentication failed"), []string{"-h /tmp/x", "local postgres", "/tmp/x:5433:postgres:", "then reload"}},
+		{tcp, nil, []string{"sudo -u pg psql -p 5433", "a line localhost:5433:", "then reload"}},
+		{s, check.Faultf(check.Permission, "connect to", s.host, "permission denied"), []string{"unix_socket_permissions"}},
+		{s, check.Faultf(check.Protocol, "log in to", s.host, "garbage"), nil},
+	} {
+		got := tt.s.refused(self, tt.err, errors.New("no such file"))
+		if got.Outcome != Unreadable || len(got.Checks) != 0 || len(got.Help) != len(tt.want) {
+			t.Errorf("refused(%v) = %+v; want it unreadable with %d lines of help", tt.err, got, len(tt.want))
+			continue
+		}
+		for i, want := range tt.want {
+			if !strings.Contains(got.Help[i], want) {
+				t.Errorf("refused(%v) helps with %q; want %s in it", tt.err, got.Help[i], want)
+			}
 		}
 	}
-	got = s.refused(self, check.Faultf(check.Permission, "connect to", s.host, "permission denied"), errors.New("x"))
-	if len(got.Help) != 1 || !strings.Contains(got.Help[0], "unix_socket_permissions") {
-		t.Errorf("help without access to the socket %q; want how to get it", got.Help)
+}
+
+// Where /proc hides the processes of others, Zulip's are not said to be
+// stopped.
+func TestZulipHidden(t *testing.T) {
+	m := machine(files{zulipConf: "[machine]\npuppet_classes = zulip::profile::standalone\n"}, nil)
+	m.Hidden = true
+	got, _ := zulip(m)[1].examine(t.Context(), nil)
+	if got.Outcome != Unreadable || len(got.Help) != 1 || !strings.Contains(got.Help[0], "usermod -aG GROUP belfry") {
+		t.Errorf("hidden workers = %+v; want them unreadable", got)
+	}
+	m.Hidden = false
+	if got, _ := zulip(m)[1].examine(t.Context(), nil); got.Outcome != Stopped {
+		t.Errorf("workers that do not run = %+v; want them stopped", got)
+	}
+}
+
+// No password is sent to what anybody could have opened.
+func TestNoPasswordForStrangers(t *testing.T) {
+	m := machine(files{"/etc/zulip/zulip-secrets.conf": "[secrets]\n"}, []string{"127.0.0.1:15672=other", "127.0.0.1:5672=other"}, beamProcess, workerProcess)
+	for i := range m.Listeners {
+		m.Listeners[i].UID = 1001
+	}
+	b := rabbitBroker(m, nil, &m.Processes[0])
+	b.management.port = 0 // nothing is asked
+	for _, f := range []*Finder{{}, {RabbitMQUser: "monitor", RabbitMQPasswordFile: "/nonexistent"}} {
+		if got, ok := b.examine(t.Context(), &asker{finder: f, machine: m}); f.RabbitMQUser == "" && (!ok || got.Outcome != Unreadable || len(got.Checks) != 0 || !strings.Contains(got.Text, "no password is sent")) {
+			t.Errorf("examine as %q = %+v, %t; want that no password is sent", f.RabbitMQUser, got, ok)
+		}
+	}
+	if m.trusts(1001) || !m.trusts(0) || !m.trusts(999) || !m.trusts(7) || m.trusts(65534) {
+		t.Error("trusts: want root, the system's users and our own alone")
 	}
 }
 

@@ -192,6 +192,9 @@ func (f *Finder) Find(ctx context.Context, before *Discovery) *Discovery {
 	}
 	s.found.Problems = append(s.found.Problems, m.Problems...)
 	s.examine(ctx, all, m)
+	if f.RabbitMQUser != "" && !slices.ContainsFunc(s.found.Things, func(t Thing) bool { return t.Product == "rabbitmq" }) {
+		s.problem("a login for RabbitMQ was given (user %s), and no broker was found", f.RabbitMQUser)
+	}
 	return s.found
 }
 

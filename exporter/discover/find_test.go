@@ -150,6 +150,15 @@ func TestFindTooMany(t *testing.T) {
 	}
 }
 
+// A login that was given for what is not there is no typo to be passed over.
+func TestFindWithLoginForNothing(t *testing.T) {
+	f := finder(t, made("redis", func() []candidate { return nil }))
+	f.RabbitMQUser = "monitor"
+	if d := f.Find(t.Context(), nil); len(d.Problems) != 1 || !strings.Contains(d.Problems[0], "a login for RabbitMQ was given (user monitor)") {
+		t.Errorf("problems %q; want that there is no broker", d.Problems)
+	}
+}
+
 // Texts of others stay on their line.
 func TestCleaned(t *testing.T) {
 	thing := Thing{Name: "a\nchecks: []", Text: "b\x00|c\u202e", Help: []string{"d\r\ne"}}.cleaned()

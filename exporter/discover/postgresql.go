@@ -330,7 +330,10 @@ func (s pgServer) refused(self Account, err, passErr error) Thing {
 	default:
 		thing.Text, thing.again = "PostgreSQL runs, and cannot be looked at: "+err.Error()+".", isDead(reason)
 	}
-	if check.ReasonOf(passErr) == check.Permission {
+	if s.unsafe {
+		thing.Text += " What listens there belongs to a user who is neither root nor a service of the system: no password is sent to it."
+	}
+	if passErr != nil && check.ReasonOf(passErr) == check.Permission {
 		thing.Text += " ~/.pgpass is not used: " + passErr.Error() + "."
 	}
 	if reason := check.ReasonOf(err); err != nil && reason != check.Auth {
@@ -339,23 +342,33 @@ func (s pgServer) refused(self Account, err, passErr error) Thing {
 		}
 		return thing
 	}
-	role, line := "CREATE ROLE "+ident(self.Name)+" LOGIN; GRANT pg_read_all_stats TO "+ident(self.Name), "local postgres "+hbaQuote(self.Name)+" peer"
-	if s.socket == "" {
-		role = "CREATE ROLE " + ident(self.Name) + " LOGIN PASSWORD '...'; GRANT pg_read_all_stats TO " + ident(self.Name)
-		line = ""
+	said, to := "", ident(self.Name)
+	if err != nil {
+		said = err.Error()
 	}
-	if err != nil && strings.Contains(err.Error(), "not permitted to log in") {
-		role = "ALTER ROLE " + ident(self.Name) + " LOGIN; GRANT pg_read_all_stats TO " + ident(self.Name)
-	}
-	thing.Help = append(thing.Help, s.psql(role))
-	if line != "" {
-		thing.Help = append(thing.Help, "in pg_hba.conf, above other lines of local, where there is none of peer: "+line+"   # then pg_ctl reload")
+	grant := " LOGIN; GRANT pg_read_all_stats TO " + to
+	reload := "then reload the exporter"
+	switch {
+	case strings.Contains(said, "not permitted to log in"):
+		thing.Help = []string{s.psql("ALTER ROLE " + to + grant), reload}
+		return thing
+	case s.socket != "" && strings.Contains(said, "does not exist"): // peer has let us pass so far
+		thing.Help = []string{s.psql("CREATE ROLE " + to + grant), reload}
+		return thing
+	case s.socket != "":
+		thing.Help = []string{s.psql("CREATE ROLE " + to + grant), "in pg_hba.conf, above the other lines of local, and then pg_ctl reload: local postgres " + hbaQuote(self.Name) + " peer"}
+	default:
+		thing.Help = []string{s.psql("CREATE ROLE " + to + " LOGIN PASSWORD '...'; GRANT pg_read_all_stats TO " + to)}
 	}
 	host := "localhost"
 	if s.socket != "" && !s.systemSocket() {
 		host = s.socket
 	}
-	thing.Help = append(thing.Help, fmt.Sprintf("or, with a password: a line %s:%d:postgres:%s:PASSWORD in ~/.pgpass of user %[3]s (mode 0600)", host, s.port, self.Name), "then reload the exporter")
+	password := fmt.Sprintf("a line %s:%d:postgres:%s:PASSWORD in ~/.pgpass of user %[3]s (mode 0600)", host, s.port, self.Name)
+	if s.socket != "" {
+		password = "or, with a password instead of peer: " + password
+	}
+	thing.Help = append(thing.Help, password, reload)
 	return thing
 }
 
