@@ -60,7 +60,6 @@ type Check struct {
 	Check    string            `json:"check" yaml:"check"`
 	Target   string            `json:"target" yaml:"target"`
 	Options  map[string]any    `json:"-" yaml:"options,omitempty"` // text or a list of texts; no secrets
-	Critical []string          `json:"-" yaml:"critical,omitempty"`
 	Severity map[string]string `json:"-" yaml:"severity,omitempty"`
 	Only     []string          `json:"-" yaml:"only,omitempty"`
 }
