@@ -132,7 +132,7 @@ func TestLiveExampleTellsOnce(t *testing.T) {
 	l = listen(t, s.port)
 	s.awaitMail("RECOVERY db1/PostgreSQL port is OK")
 	mail := s.awaitMail("PROBLEM db1/PostgreSQL replication is CRITICAL")
-	for _, want := range []string{"POSTGRES REPLICATION LAG CRITICAL: connect to db1", "What to do: https://github.com/belfry-monitoring/belfry/blob/main/docs/checks/postgres_replication_lag.md", "oncall@example.org", `; a \`} {
+	for _, want := range []string{"POSTGRES REPLICATION LAG CRITICAL: connect to db1", "What to do: https://github.com/belfry-monitoring/belfry/blob/main/docs/checks/postgres_replication_lag.md", "oncall@example.org", `: a \`} {
 		if !strings.Contains(mail, want) {
 			t.Errorf("mail %q has no %q", mail, want)
 		}

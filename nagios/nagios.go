@@ -75,7 +75,11 @@ func command(b *strings.Builder, name, binary string, variables []Variable, addr
 // a variable that no service defines to the plugin.
 func Templates(catalog []*check.Definition) []byte {
 	var b strings.Builder
-	b.WriteString(header)
+	b.WriteString(header + `#
+# Nagios takes the characters of illegal_macro_output_chars out of these variables before a plugin sees them: ` + "` ~ $ & | ' \" < >" + `.
+# A limit such as ~:10 or a regular expression such as a|b$ belongs into a section of an INI file that _EXTRA_OPTS names. A ; begins a
+# comment, within a value too.
+`)
 	for _, d := range catalog {
 		fmt.Fprintf(&b, "\n# %s\ndefine service {\n  name            belfry-%s\n  use             belfry-service\n  check_command   %s\n%s",
 			d.Summary, dashed(d.Name), d.Plugin(), schedule(d))

@@ -49,9 +49,11 @@ define command {
   command_name  belfry_nrpe_alive
   command_line  $USER1$/check_nrpe -H '$HOSTADDRESS$' -p '$_SERVICENRPE_PORT$' -t 10:CRITICAL
 }
+
+# ssh gives up on a machine before check_by_ssh does, which would say CRITICAL. What shells and ssh write to stderr is no verdict (-E).
 define command {
   command_name  belfry_ssh
-  command_line  $USER1$/check_by_ssh -H '$HOSTADDRESS$' -p '$_SERVICESSH_PORT$' -l '$_SERVICESSH_USER$' -i '$_SERVICESSH_KEY$' -t %[1]g -U -E -q -o BatchMode=yes -o 'UserKnownHostsFile=$_SERVICESSH_KNOWN_HOSTS$' -C '$ARG1$'
+  command_line  $USER1$/check_by_ssh -H '$HOSTADDRESS$' -p '$_SERVICESSH_PORT$' -l '$_SERVICESSH_USER$' -i '$_SERVICESSH_KEY$' -t %[1]g -U -E -q -o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=10 -o ServerAliveCountMax=2 -o 'UserKnownHostsFile=$_SERVICESSH_KNOWN_HOSTS$' -C '$ARG1$'
 }
 
 define service {

@@ -33,7 +33,7 @@ func TestLiveNagiosOverABrokenWay(t *testing.T) {
 		"fine": script("fine", "echo 'FINE OK: fine | a=1'", 0o755), "plain": script("plain", "echo fine", 0o644), "gone": filepath.Join(usr, "gone"),
 		"hangs": script("hangs", "exec sleep 300", 0o755), "silent": script("silent", "exit 0", 0o755), "killed": script("killed", "kill -9 $$", 0o755),
 		"odd": script("odd", "echo odd; exit 42", 0o755), "open": cronFile + " --extra-opts=fine@" + open, "closed": cronFile + " --extra-opts=fine@" + closed,
-		"section": cronFile + " --extra-opts=none@" + open, "moved": cronFile + " --extra-opts=fine@" + usr + "/none.ini",
+		"section": cronFile + " --insecure-permissions --extra-opts=none@" + open, "moved": cronFile + " --extra-opts=fine@" + usr + "/none.ini",
 	}
 	var commands strings.Builder
 	commands.WriteString("command_timeout=2\n")
@@ -45,11 +45,15 @@ func TestLiveNagiosOverABrokenWay(t *testing.T) {
 	stranger := bed.WriteFileFor("nagios", "no_hosts", "", 0o644)
 
 	// The shipped limits, scaled down.
-	remote := strings.NewReplacer("-t 55:UNKNOWN", "-t 6:UNKNOWN", "-t 55 ", "-t 6 ", "-t 10:CRITICAL", "-t 3:CRITICAL").Replace(string(nagios.Remote(plugins.Catalog())))
+	remote := strings.NewReplacer("-t 55:UNKNOWN", "-t 6:UNKNOWN", "-t 55 ", "-t 6 ", "ConnectTimeout=20", "ConnectTimeout=2", "-t 10:CRITICAL", "-t 3:CRITICAL").Replace(string(nagios.Remote(plugins.Catalog())))
 	var services strings.Builder
 	services.WriteString(hostHere)
 	service := func(name, use, command string, more ...string) {
-		fmt.Fprintf(&services, "define service {\n  use %s\n  host_name here\n  service_description %s\n  check_command %s\n  check_interval 1\n  retry_interval 1\n  %s\n}\n", use, name, command, strings.Join(more, "\n  "))
+		every := 30
+		if name == "alive" || strings.HasSuffix(name, "-fine") {
+			every = 2 // seconds
+		}
+		fmt.Fprintf(&services, "define service {\n  use %s\n  host_name here\n  service_description %s\n  check_command %s\n  check_interval %d\n  retry_interval %d\n  %s\n}\n", use, name, command, every, every, strings.Join(more, "\n  "))
 	}
 	port := fmt.Sprintf("_NRPE_PORT %d", nrpe.Port)
 	service("alive", "belfry-nrpe", "belfry_nrpe_alive", port)

@@ -17,8 +17,8 @@ type NagiosState struct {
 	LastCheck  int64 // seconds since 1970
 }
 
-// parseStatus reads status.dat of Nagios 4: blocks "servicestatus {", lines "key=value", "}". Line ends within a value are
-// written as \n, and the file has no other escape.
+// parseStatus reads status.dat of Nagios 4: blocks "servicestatus {", lines "key=value", "}". In the long output, line ends are
+// written as \n and \ as \\; nothing else is escaped anywhere.
 func parseStatus(text string) (map[string]NagiosState, error) {
 	states := map[string]NagiosState{}
 	var kind string
@@ -74,7 +74,7 @@ func addState(states map[string]NagiosState, kind string, fields map[string]stri
 	}
 	states[name] = NagiosState{
 		Checked: fields["has_been_checked"] == "1", State: state, Hard: fields["state_type"] == "1", Output: fields["plugin_output"],
-		LongOutput: strings.ReplaceAll(fields["long_plugin_output"], `\n`, "\n"), PerfData: fields["performance_data"], LastCheck: checked,
+		LongOutput: strings.NewReplacer(`\\`, `\`, `\n`, "\n").Replace(fields["long_plugin_output"]), PerfData: fields["performance_data"], LastCheck: checked,
 	}
 	return nil
 }
