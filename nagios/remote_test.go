@@ -33,7 +33,7 @@ func TestLiveNagiosOverABrokenWay(t *testing.T) {
 		"fine": script("fine", "echo 'FINE OK: fine | a=1'", 0o755), "plain": script("plain", "echo fine", 0o644), "gone": filepath.Join(usr, "gone"),
 		"hangs": script("hangs", "exec sleep 300", 0o755), "silent": script("silent", "exit 0", 0o755), "killed": script("killed", "kill -9 $$", 0o755),
 		"odd": script("odd", "echo odd; exit 42", 0o755), "open": cronFile + " --extra-opts=fine@" + open, "closed": cronFile + " --extra-opts=fine@" + closed,
-		"section": cronFile + " --insecure-permissions --extra-opts=none@" + open, "moved": cronFile + " --extra-opts=fine@" + usr + "/none.ini",
+		"moved": cronFile + " --extra-opts=fine@" + usr + "/none.ini",
 	}
 	var commands strings.Builder
 	commands.WriteString("command_timeout=2\n")
@@ -65,6 +65,9 @@ func TestLiveNagiosOverABrokenWay(t *testing.T) {
 	service("ssh-words", "belfry-ssh", `belfry_ssh!fine\; id`, key...)
 	service("ssh-stranger", "belfry-ssh", "belfry_ssh!fine", append(key[:3:3], "_SSH_KNOWN_HOSTS "+stranger)...)
 	service("ssh-key", "belfry-ssh", "belfry_ssh!fine", append(key[:2:2], "_SSH_KEY "+stranger, key[3])...)
+	script("check_worker_memory", "echo fine", 0o644)
+	service("local-gone", "belfry-backup", "check_backup")
+	service("local-plain", "belfry-worker-memory", "check_worker_memory")
 	config := objects(t, map[string]string{"live.cfg": services.String()})
 	config["remote.cfg"] = remote
 	live := bed.Nagios(testbed.NagiosOptions{Objects: config, Macros: map[string]string{"USER1": usr}})
@@ -82,7 +85,6 @@ func TestLiveNagiosOverABrokenWay(t *testing.T) {
 		want(way+"fine", 0, "FINE OK: fine")
 		want(way+"open", 3, "mode 0644 lets others read or write it")
 		want(way+"closed", 3, "permission denied")
-		want(way+"section", 3, "no section [none] in it")
 		want(way+"moved", 3, "none.ini: no such file or directory")
 	}
 	want("nrpe-gone", 3, "")
@@ -98,6 +100,9 @@ func TestLiveNagiosOverABrokenWay(t *testing.T) {
 	want("ssh-words", 3, "must send the name of a command and nothing else")
 	want("ssh-stranger", 3, "")
 	want("ssh-key", 3, "")
+
+	want("local-gone", 2, "")
+	want("local-plain", 2, "")
 
 	nrpe.Freeze()
 	want("alive", 2, "")
