@@ -40,6 +40,7 @@ type Exporter struct {
 	registry  *prometheus.Registry // of what is the exporter's own
 	families  families
 	perCheck  perCheck
+	probes    *probes
 
 	distributions atomic.Pointer[map[pair]*distributions] // never changed in place
 
@@ -53,7 +54,7 @@ type Exporter struct {
 // New makes an exporter without checks; Reload reads its configuration.
 func New(o Options) (*Exporter, error) {
 	e := &Exporter{
-		options: o, log: o.Logger, registry: prometheus.NewRegistry(), perCheck: perCheckFamilies(),
+		options: o, log: o.Logger, registry: prometheus.NewRegistry(), perCheck: perCheckFamilies(), probes: newProbes(o.Logger),
 		reloadGood: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "belfry_exporter_config_last_reload_successful",
 			Help: "Whether the configuration was right when it was read last; if not, the one before is in use.",
@@ -111,7 +112,8 @@ func (e *Exporter) apply(c *config.Config) error {
 		return err
 	}
 	e.distributions.Store(&kept)
-	for _, one := range c.Checks {
+	e.probes.set(c, e.options.Memories)
+	for _, one := range c.All() {
 		if one.PrepareErr != nil {
 			e.log.Warn("a check is not ready to look", "check", one.Definition.Name, "target", one.Target, "line", one.Line, "err", one.PrepareErr)
 		}
@@ -119,7 +121,7 @@ func (e *Exporter) apply(c *config.Config) error {
 	if c.Places < c.PlacesNeeded {
 		e.log.Warn("looks may have to wait for each other when many targets hang", "concurrency", c.Places, "needed", c.PlacesNeeded)
 	}
-	e.log.Info("configuration in use", "file", e.options.ConfigFile, "checks", len(c.Checks), "concurrency", c.Places)
+	e.log.Info("configuration in use", "file", e.options.ConfigFile, "checks", len(c.Checks), "concurrency", c.Places, "modules", len(c.Modules))
 	return nil
 }
 
@@ -127,10 +129,7 @@ func (e *Exporter) apply(c *config.Config) error {
 // counted in the distributions.
 func job(c *config.Check, d *distributions) schedule.Job {
 	instance := c.New()
-	look := &check.Look{
-		Definition: c.Definition, Check: instance, Target: c.Target, Limits: c.Limits, Severities: c.Severities,
-		Only: c.Only, Skip: c.Skip, Timeout: c.Timeout, TimeoutState: c.TimeoutState,
-	}
+	look := lookOf(c, instance)
 	return schedule.Job{
 		Definition: c.Definition, Target: c.Target, Interval: c.Interval, Timeout: c.Timeout,
 		Look: func(ctx context.Context, memory check.Memory) *check.Result {
@@ -144,6 +143,14 @@ func job(c *config.Check, d *distributions) schedule.Job {
 			return result
 		},
 		Close: instance.Close, Identity: c.Identity(), MemoryKey: c.MemoryKey(),
+	}
+}
+
+// lookOf is a look as it is configured.
+func lookOf(c *config.Check, instance check.Check) *check.Look {
+	return &check.Look{
+		Definition: c.Definition, Check: instance, Target: c.Target, Limits: c.Limits, Severities: c.Severities,
+		Only: c.Only, Skip: c.Skip, Timeout: c.Timeout, TimeoutState: c.TimeoutState,
 	}
 }
 
@@ -179,7 +186,7 @@ func stateOf(r *check.Result) string {
 // adds is no reason to be taken out of service.
 func (e *Exporter) Ready() (ready bool, pending, jobs int) {
 	pending, jobs = e.scheduler.Pending(time.Now()), e.scheduler.Stats().Jobs
-	if pending == 0 && jobs > 0 {
+	if pending == 0 && (jobs > 0 || len(*e.probes.modules.Load()) > 0) {
 		e.ready.Store(true)
 	}
 	return e.ready.Load(), pending, jobs
