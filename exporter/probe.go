@@ -59,6 +59,7 @@ func (e *Exporter) serveProbe(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
+	found.debug = request.debug
 	timeout := probeTimeout(found.check.Timeout, request.scrape)
 	extend(w, timeout)
 	answer, err := e.probes.look(r.Context(), found, timeout)

@@ -209,6 +209,41 @@ func TestProbeTimeout(t *testing.T) {
 	}
 }
 
+func FuzzScrapeTimeout(f *testing.F) {
+	for _, header := range []string{"", "10", "0.1", "-1", "NaN", "Inf", "1e999", "0x1p-2", "1_0"} {
+		f.Add(header)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		if got := probeTimeout(10*time.Second, scrapeTimeout(header)); got < leastTimeout || got > 10*time.Second {
+			t.Errorf("timeout with header %q = %v; want 100ms to 10s", header, got)
+		}
+	})
+}
+
+// Whatever is asked for, there is an answer, and a look only at what may be
+// looked at.
+func FuzzProbeRequest(f *testing.F) {
+	w := newWorld(f)
+	e, _ := w.start(f, "modules: {fake: {check: fake, options: {mode: host}, targets: {good: 10.0.0.5}, targets_pattern: 'db[0-9]+'}}")
+	f.Cleanup(func() { w.stop(f, e) })
+	h := e.Handler()
+	for _, query := range []string{"module=fake&target=good", "module=fake&target=db1&debug=true", "target=%00&module=%", "module=fake;target=good", "module=fake&target=db1%0A", "&&==&"} {
+		f.Add(query)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		r := httptest.NewRequest("GET", "/probe", nil)
+		r.URL.RawQuery = query
+		recorder, before := httptest.NewRecorder(), w.looks.Load()
+		h.ServeHTTP(recorder, r)
+		looked := w.looks.Load() > before
+		target := r.URL.Query().Get("target")
+		allowed := r.URL.Query().Get("module") == "fake" && (target == "good" || strings.HasPrefix(target, "db") && strings.Trim(target[2:], "0123456789") == "")
+		if status := recorder.Code; looked != (status == 200) || looked && !allowed || !slices.Contains([]int{200, 400, 404}, status) {
+			t.Errorf("GET /probe?%s = %d, looked %v; want a look at good or dbN only", query, status, looked)
+		}
+	})
+}
+
 // A look ends before the scrape does.
 func TestProbeEndsBeforeTheScrape(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -277,17 +312,20 @@ func TestProbeMemory(t *testing.T) {
 	h := e.Handler()
 	want := func(target string, n int) {
 		t.Helper()
-		wantLines(t, probe(t, h, "fake", target), fmt.Sprintf(`belfry_fake_depth{check="fake",queue="before",target=%q} %d`, target, n))
+		name, _, _ := strings.Cut(target, "&")
+		wantLines(t, probe(t, h, "fake", target), fmt.Sprintf(`belfry_fake_depth{check="fake",queue="before",target=%q} %d`, name, n))
 	}
 	want("a", 0)
 	want("a", 1)
+	want("a&debug=true", 2)
+	want("a", 2) // a person who looked has taken nothing away
 	want("free", 0)
 	want("free", 0)
 	write(t, path, config("11"))
 	if err := e.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	want("a", 2)
+	want("a", 3)
 	write(t, path, strings.Replace(config("11"), "10.0.0.5", "10.0.0.6", 1))
 	if err := e.Reload(); err != nil {
 		t.Fatal(err)

@@ -99,7 +99,13 @@ type probed struct {
 	module *module
 	check  *config.Check
 	memory check.Memory // nil for a free-form target: anybody can make up any number of them
+	debug  bool         // a person looks, and what the next scrape looks back on stays as it is
 }
+
+// recalled is a memory that nothing is added to.
+type recalled struct{ check.Memory }
+
+func (recalled) Store([]byte, time.Time) error { return nil }
 
 func (f *probed) freeForm() bool { return f.memory == nil }
 
@@ -144,8 +150,12 @@ func (p *probes) ask(f *probed, timeout time.Duration) schedule.Ask {
 // job makes the check anew for one look.
 func (p *probes) job(f *probed, timeout time.Duration) schedule.Job {
 	closing := func() error { return nil }
+	memory := f.memory
+	if f.debug && memory != nil {
+		memory = recalled{memory}
+	}
 	return schedule.Job{
-		Definition: f.check.Definition, Target: f.check.Target, Timeout: timeout, Memory: f.memory,
+		Definition: f.check.Definition, Target: f.check.Target, Timeout: timeout, Memory: memory,
 		Look: func(ctx context.Context, memory check.Memory) *check.Result {
 			instance := f.check.New()
 			closing = instance.Close
