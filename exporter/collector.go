@@ -74,16 +74,16 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	send(c.running, prometheus.GaugeValue, float64(stats.Running))
 	send(c.waiting, prometheus.GaugeValue, float64(stats.Waiting))
 	send(c.hanging, prometheus.GaugeValue, float64(stats.Hanging))
-	asked := c.exporter.probes.stats()
-	send(c.probing, prometheus.GaugeValue, float64(asked.Running))
-	send(c.asking, prometheus.GaugeValue, float64(asked.Waiting))
-	send(c.stuck, prometheus.GaugeValue, float64(asked.Hanging))
 	if keeper := c.exporter.options.Memories; keeper != nil {
 		stats := keeper.Stats()
 		send(c.unsaved, prometheus.GaugeValue, float64(stats.Unsaved))
 		send(c.writes, prometheus.CounterValue, float64(stats.Writes))
 		send(c.writeErrors, prometheus.CounterValue, float64(stats.Errors))
 	}
+	asked := c.exporter.probes.stats()
+	send(c.probing, prometheus.GaugeValue, float64(asked.Running))
+	send(c.asking, prometheus.GaugeValue, float64(asked.Waiting))
+	send(c.stuck, prometheus.GaugeValue, float64(asked.Hanging))
 }
 
 // stale keeps of the samples of a result that no look has returned what is

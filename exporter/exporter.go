@@ -112,16 +112,16 @@ func (e *Exporter) apply(c *config.Config) error {
 		return err
 	}
 	e.distributions.Store(&kept)
-	e.probes.set(c, e.options.Memories)
-	for _, one := range c.All() {
+	for _, one := range c.Checks {
 		if one.PrepareErr != nil {
 			e.log.Warn("a check is not ready to look", "check", one.Definition.Name, "target", one.Target, "line", one.Line, "err", one.PrepareErr)
 		}
 	}
+	e.probes.set(c, e.options.Memories)
 	if c.Places < c.PlacesNeeded {
 		e.log.Warn("looks may have to wait for each other when many targets hang", "concurrency", c.Places, "needed", c.PlacesNeeded)
 	}
-	e.log.Info("configuration in use", "file", e.options.ConfigFile, "checks", len(c.Checks), "concurrency", c.Places, "modules", len(c.Modules))
+	e.log.Info("configuration in use", "file", e.options.ConfigFile, "checks", len(c.Checks), "concurrency", c.Places)
 	return nil
 }
 

@@ -513,7 +513,7 @@ func TestReadyWithModulesOnly(t *testing.T) {
 
 // What the documentation shows is right.
 func TestDocumentedModules(t *testing.T) {
-	text, err := os.ReadFile("../docs/exporter.md")
+	text, err := os.ReadFile("../docs/probes.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -528,7 +528,7 @@ func TestDocumentedModules(t *testing.T) {
 		testbed.Promtool(t, "check", "config", path)
 	}
 	if found < 3 {
-		t.Errorf("docs/exporter.md has %d scrape configurations; want 3", found)
+		t.Errorf("docs/probes.md has %d scrape configurations; want 3", found)
 	}
 }
 

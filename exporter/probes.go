@@ -76,6 +76,9 @@ func (p *probes) set(c *config.Config, keeper *memory.Keeper) {
 	for _, m := range c.Modules {
 		one := &module{Module: m, memories: make(map[string]check.Memory, len(m.Targets))}
 		for _, t := range m.Targets {
+			if t.PrepareErr != nil {
+				p.log.Warn("a target of a module is not ready to be looked at", "module", m.Name, "target", t.Target, "line", t.Line, "err", t.PrepareErr)
+			}
 			key := t.MemoryKey()
 			switch {
 			case before[key] != nil:
@@ -87,6 +90,7 @@ func (p *probes) set(c *config.Config, keeper *memory.Keeper) {
 			}
 		}
 		next[m.Name] = one
+		p.log.Info("module in use", "module", m.Name, "check", m.Definition.Name, "targets", len(m.Targets), "others", m.TakesOthers())
 	}
 	p.configured.Resize(schedule.ProberOptions{Places: c.Probes})
 	// Twice: as many may wait as run, or hang.

@@ -384,7 +384,7 @@ func TestSecretsAreInNoOtherAnswer(t *testing.T) {
 // The options that a target may fill are the ones that the documentation
 // names, and none is a secret or a file.
 func TestOptionsThatATargetMayFill(t *testing.T) {
-	page, err := os.ReadFile("../docs/exporter.md")
+	page, err := os.ReadFile("../docs/probes.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -399,7 +399,7 @@ func TestOptionsThatATargetMayFill(t *testing.T) {
 				t.Errorf("check %s: --%s is declared as an address; want an option that says where its server is", d.Name, f.Name)
 			}
 			if !strings.Contains(string(page), "`"+f.Name+"`") {
-				t.Errorf("docs/exporter.md does not name the option %s of check %s, which a target may fill", f.Name, d.Name)
+				t.Errorf("docs/probes.md does not name the option %s of check %s, which a target may fill", f.Name, d.Name)
 			}
 		})
 	}
@@ -407,7 +407,7 @@ func TestOptionsThatATargetMayFill(t *testing.T) {
 
 // The configurations of the documentation are right for the real checks.
 func TestDocumentedConfigurations(t *testing.T) {
-	page, err := os.ReadFile("../docs/exporter.md")
+	page, err := os.ReadFile("../docs/probes.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -424,6 +424,6 @@ func TestDocumentedConfigurations(t *testing.T) {
 		}
 	}
 	if found == 0 {
-		t.Error("docs/exporter.md shows no modules")
+		t.Error("docs/probes.md shows no modules")
 	}
 }

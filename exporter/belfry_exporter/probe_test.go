@@ -45,7 +45,7 @@ modules:
 	}
 	exporter := bed.Exporter(testbed.ExporterOptions{Config: config(fmt.Sprintf("      none: {options: {path: %q}}\n", bed.MkdirFor("nobody", "empty", 0o755)))})
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(exporter.Port))
-	// As docs/exporter.md says, but for the times and the address.
+	// As docs/probes.md says, but for the times and the address.
 	prometheus := bed.Prometheus(testbed.PrometheusOptions{Config: fmt.Sprintf(`
 global: {scrape_interval: 5s, scrape_timeout: 5s}
 scrape_configs:

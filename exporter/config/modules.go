@@ -44,6 +44,10 @@ type Module struct {
 // Target returns the configured target of that name, nil for none.
 func (m *Module) Target(name string) *Check { return m.byName[name] }
 
+// TakesOthers reports whether targets that are not configured may be asked
+// for.
+func (m *Module) TakesOthers() bool { return m.pattern != nil }
+
 // FreeForm returns the check of a target that is not configured, which the
 // pattern must allow. The errors are fit for whoever asks: they tell nothing
 // of the configuration but what may be asked for.

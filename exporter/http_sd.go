@@ -30,7 +30,7 @@ func (e *Exporter) serveDiscovery(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "unknown parameters: there is module only", http.StatusBadRequest)
 		return
 	}
-	groups, unknown := discover(*e.probes.modules.Load(), names)
+	groups, unknown := targetGroups(*e.probes.modules.Load(), names)
 	if unknown != nil {
 		http.Error(w, unknown.text, unknown.status)
 		return
@@ -46,10 +46,10 @@ func (e *Exporter) serveDiscovery(w http.ResponseWriter, r *http.Request) {
 	w.Write(append(body, '\n')) //nolint:errcheck // the client is gone
 }
 
-// discover makes a group of each target, so that each has labels of its own.
+// targetGroups makes a group of each target, so that each has labels of its own.
 // The label module stays on its series: up, which Prometheus itself makes,
 // must differ between two modules that look at things of the same name.
-func discover(modules map[string]*module, names []string) ([]targetGroup, *refusal) {
+func targetGroups(modules map[string]*module, names []string) ([]targetGroup, *refusal) {
 	if len(names) == 0 {
 		names = sortedNames(modules)
 	}
