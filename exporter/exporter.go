@@ -118,6 +118,9 @@ func (e *Exporter) apply(c *config.Config) error {
 		}
 	}
 	e.probes.set(c, e.options.Memories)
+	if len(c.Checks) == 0 && len(c.Modules) > 0 {
+		e.ready.Store(true) // there is nothing to wait for
+	}
 	if c.Places < c.PlacesNeeded {
 		e.log.Warn("looks may have to wait for each other when many targets hang", "concurrency", c.Places, "needed", c.PlacesNeeded)
 	}
@@ -186,7 +189,7 @@ func stateOf(r *check.Result) string {
 // adds is no reason to be taken out of service.
 func (e *Exporter) Ready() (ready bool, pending, jobs int) {
 	pending, jobs = e.scheduler.Pending(time.Now()), e.scheduler.Stats().Jobs
-	if pending == 0 && (jobs > 0 || len(*e.probes.modules.Load()) > 0) {
+	if pending == 0 && jobs > 0 {
 		e.ready.Store(true)
 	}
 	return e.ready.Load(), pending, jobs
