@@ -5,11 +5,13 @@ package generate
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 
 	"github.com/belfry-monitoring/belfry/docs"
 	"github.com/belfry-monitoring/belfry/nagios"
+	"github.com/belfry-monitoring/belfry/nagios/icinga2"
 	"github.com/belfry-monitoring/belfry/plugins"
 )
 
@@ -22,6 +24,7 @@ func Files(root string) (map[string][]byte, error) {
 		"nagios/templates.cfg":  nagios.Templates(catalog),
 		"docs/checks/README.md": docs.Index(catalog),
 	}
+	maps.Copy(files, icinga2.Files(catalog))
 	for _, d := range catalog {
 		prose, err := os.ReadFile(filepath.Join(root, "plugins", plugins.Folder(d), "page.md"))
 		if err != nil {
