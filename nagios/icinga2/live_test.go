@@ -258,6 +258,27 @@ func TestHelpSurvivesIcingasLanguage(t *testing.T) {
 	}
 }
 
+// Macros that the host has are taken.
+func TestMacrosThatExistAreTaken(t *testing.T) {
+	bed := testbed.New(t)
+	if _, err := bed.VerifyIcinga(testbed.IcingaOptions{Files: shipped(t, map[string]string{"host.conf": `
+object Host "h" {
+  check_command = "dummy"
+  address = "10.0.0.5"
+  vars.limit = "26h"
+  vars.site.name = "x"
+  vars.belfry.backup["x"] = {
+    host = [ "$address$", "$host.name$.example.org" ]
+    critical = { completed = "$limit$" }
+    stanza = "a$$b$host.vars.site.name$$$"
+    target = "$service.name$"
+  }
+}
+`})}); err != nil {
+		t.Error(err)
+	}
+}
+
 // A dictionary that nobody understands fails the configuration.
 func TestTyposAreRefused(t *testing.T) {
 	bed := testbed.New(t)
@@ -270,15 +291,32 @@ func TestTyposAreRefused(t *testing.T) {
 		{`{ stanza = true }`, "'stanza' takes a value"},
 		{`{ timeout = "30s" }`, "write 'timeout' without quotes"},
 		{`{ proxy_password = "x" }`, "is given by a file: proxy_password_file"},
-		{`"/var/backups"`, "is no dictionary"},
+		{`"/var/backups"`, "is no dictionary of options"},
 		{`{ stanza = "half $macro" }`, "Closing $ not found"},
 		{`{ needs = "nothing" }`, "nothing"},
+		{`{ host = "$adress$" }`, "'host': the host has no $adress$"},
+		{`{ host = "$address$" }`, "'host': the host has no $address$"}, // it has none indeed
+		{`{ host = [ "a", "b $host.vars.nothing$ c" ] }`, "'host': the host has no $host.vars.nothing$"},
+		{`{ critical = { completed = "$limit$" } }`, "'critical': the host has no $limit$"},
 	} {
 		_, err := bed.VerifyIcinga(testbed.IcingaOptions{Files: shipped(t, map[string]string{
 			"host.conf": "object Host \"h\" {\n  check_command = \"dummy\"\n  vars.belfry.backup[\"x\"] = " + row.config + "\n}\n",
 		})})
 		if err == nil || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("backup = %s: %v; want it refused with %q", row.config, err, row.want)
+		}
+	}
+	for set, want := range map[string]string{
+		`vars.belfry.backups["x"] = { }`:           "vars.belfry has no check 'backups'; there are backup, ",
+		`vars.belfry.backup = { stanza = "main" }`: "is no dictionary of options: write vars.belfry.backup[",
+		`vars.belfry.backup = [ { } ]`:             "vars.belfry.backup is no dictionary",
+		`vars.belfry = [ "backup" ]`:               "vars.belfry is no dictionary",
+	} {
+		_, err := bed.VerifyIcinga(testbed.IcingaOptions{Files: shipped(t, map[string]string{
+			"host.conf": "object Host \"h\" {\n  check_command = \"dummy\"\n  " + set + "\n}\n",
+		})})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v; want it refused with %q", set, err, want)
 		}
 	}
 }

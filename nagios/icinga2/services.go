@@ -16,8 +16,9 @@ func attributes() []string {
 	}
 }
 
-// Services renders the apply rules: a service for every entry of
-// host.vars.belfry.<check>. A dictionary that says something nobody
+// Services renders the apply rule: a service for every entry of
+// host.vars.belfry.<check>. It is one rule for all checks, so that it sees what
+// is no check, and Icinga does not warn of those that no host has. A dictionary that says something nobody
 // understands fails the configuration, because a typo must not silence a
 // check.
 func Services(catalog []*check.Definition) []byte {
@@ -42,16 +43,7 @@ const BelfryOptions = {
 		}
 		b.WriteString("  }\n")
 	}
-	b.WriteString("}\n" + fill)
-	for _, d := range catalog {
-		fmt.Fprintf(&b, `
-apply Service %s for (name => config in host.vars.belfry.%s) {
-  import %s
-  belfry_fill(this, host.name, %s, name, config)
-}
-`, quote(d.Name+"-"), d.Name, quote("belfry-"+dashed(d.Name)), quote(d.Name))
-	}
-	b.WriteString(needs)
+	b.WriteString("}\n" + fill + apply)
 	return []byte(b.String())
 }
 
@@ -77,11 +69,41 @@ func word(o Option) string {
 }
 
 const fill = `
+// belfry_macros refuses a macro that does not exist: Icinga would leave the
+// whole option out without a word.
+globals.belfry_macros = function(place, key, value, host) {
+  var type = typeof(value)
+  if (type == Array || type == Dictionary) {
+    for (item in (if (type == Array) { value } else { value.values() })) {
+      belfry_macros(place, key, item, host)
+    }
+  }
+  if (type != String) {
+    return null
+  }
+  var parts = value.split("$")
+  for (i in range(1, len(parts) - 1, 2)) {
+    var name = parts[i]
+    var at = name.split(".")
+    var known = name == "" || host.vars.contains(name)
+    if (name == "address" || name == "address6") {
+      known = host[name]
+    } else if (len(at) > 2 && at[0] == "host" && at[1] == "vars") {
+      known = host.vars.contains(at[2])
+    } else if (len(at) > 1) {
+      known = at[0] in [ "host", "service", "icinga" ]
+    }
+    if (!known) {
+      throw place + ": '" + key + "': the host has no $" + name + "$ (a dollar is written $$)"
+    }
+  }
+}
+
 // belfry_fill sets a service's variables and attributes from its dictionary.
 globals.belfry_fill = function(service, host, check, name, config) {
-  var place = "host '" + host + "': vars.belfry." + check + "[\"" + name + "\"]"
+  var place = "host '" + host.name + "': vars.belfry." + check + "[\"" + name + "\"]"
   if (typeof(config) != Dictionary) {
-    throw place + " is no dictionary: write { } where no option is needed"
+    throw place + " is no dictionary of options: write vars.belfry." + check + "[\"name\"] = { options }, { } for none"
   }
   var known = BelfryOptions[check]
   var set = {}
@@ -116,6 +138,7 @@ globals.belfry_fill = function(service, host, check, name, config) {
       // The plugin must answer before Icinga kills it.
       service.check_timeout = value + 30s
     }
+    belfry_macros(place, key, value, host)
     set["belfry_" + check + "_" + key] = value
   }
   service.vars += set
@@ -142,7 +165,7 @@ globals.belfry_fill = function(service, host, check, name, config) {
     for (parent in list) {
       var at = parent.split("!")
       if (len(at) == 1) {
-        at = [ host, parent ]
+        at = [ host.name, parent ]
       }
       needs[at[0] + " " + at[1]] = at
     }
@@ -151,7 +174,41 @@ globals.belfry_fill = function(service, host, check, name, config) {
 }
 `
 
-const needs = `
+const apply = `
+// belfry_entries are the services of a host, by their names. Icinga takes an
+// error in here for no services at all, so it is kept for the rule to say.
+globals.belfry_entries = function(host) {
+  var all = host.vars.belfry
+  var entries = {}
+  if (!all) {
+    return entries
+  }
+  if (typeof(all) != Dictionary) {
+    entries["belfry"] = { wrong = "vars.belfry is no dictionary: write vars.belfry.<check>[\"name\"] = { options }" }
+    return entries
+  }
+  for (check => services in all) {
+    if (!BelfryOptions.contains(check)) {
+      entries[check] = { wrong = "vars.belfry has no check '" + check + "'; there are " + BelfryOptions.keys().join(", ") }
+    } else if (typeof(services) != Dictionary) {
+      entries[check] = { wrong = "vars.belfry." + check + " is no dictionary: write vars.belfry." + check + "[\"name\"] = { options }" }
+    } else {
+      for (name => config in services) {
+        entries[check + "-" + name] = { check = check, name = name, config = config }
+      }
+    }
+  }
+  return entries
+}
+
+apply Service for (id => entry in belfry_entries(host)) {
+  if (entry.wrong) {
+    throw "host '" + host.name + "': " + entry.wrong
+  }
+  import "belfry-" + entry.check.replace("_", "-")
+  belfry_fill(this, host, entry.check, entry.name, entry.config)
+}
+
 // While what a service needs is CRITICAL, softly too, it is looked at and does
 // not notify: one fault, one page. UNKNOWN and WARNING silence nobody. What is
 // still wrong when the cause is mended notifies then.
