@@ -63,6 +63,9 @@ func Options(d *check.Definition) []Option {
 		o := Option{Name: f.Name, Key: strings.ReplaceAll(f.Name, "-", "_"), Kind: Text}
 		o.Variable = "belfry_" + d.Name + "_" + o.Key
 		_, o.Help = pflag.UnquoteUsage(f)
+		if f.DefValue != "" && f.DefValue != "[]" && f.DefValue != "false" && f.DefValue != "0" {
+			o.Help += " (default " + f.DefValue + ")"
+		}
 		_, many := f.Value.(pflag.SliceValue)
 		switch {
 		case options.IsSecret(f):

@@ -294,6 +294,8 @@ func TestTyposAreRefused(t *testing.T) {
 		{`"/var/backups"`, "is no dictionary of options"},
 		{`{ stanza = "half $macro" }`, "Closing $ not found"},
 		{`{ needs = "nothing" }`, "nothing"},
+		{`{ host = null }`, "'host' is empty"},
+		{`{ host = "" }`, "'host' is empty"},
 		{`{ host = "$adress$" }`, "'host': the host has no $adress$"},
 		{`{ host = "$address$" }`, "'host': the host has no $address$"}, // it has none indeed
 		{`{ host = [ "a", "b $host.vars.nothing$ c" ] }`, "'host': the host has no $host.vars.nothing$"},

@@ -119,6 +119,9 @@ globals.belfry_fill = function(service, host, check, name, config) {
     if (kind == "file") {
       throw place + ": '" + key + "' is a secret, which is given by a file: " + key + "_file"
     }
+    if (Json.encode(value) in [ "null", "\"\"" ]) {
+      throw place + ": '" + key + "' is empty, which would mean its default: leave it out"
+    }
     if (kind == "switch" && type != Boolean) {
       throw place + ": '" + key + "' is true or false, without quotes"
     }
