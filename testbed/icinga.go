@@ -227,7 +227,7 @@ type IcingaState struct {
 	Output   string // all lines, without performance data
 	PerfData []string
 	Command  []string // the newest look's command line
-	Next     float64  // time of the next look
+	Began    float64  // when the newest look began, in seconds since 1970
 }
 
 // Status is what Icinga knows of each service ("web!disk").
@@ -256,10 +256,10 @@ func parseIcingaServices(answer []byte) (map[string]IcingaState, error) {
 			Attrs struct {
 				State     float64
 				StateType float64 `json:"state_type"`
-				NextCheck float64 `json:"next_check"`
 				Result    *struct {
 					Exit     float64 `json:"exit_status"`
 					Output   string
+					Began    float64         `json:"execution_start"`
 					PerfData []string        `json:"performance_data"`
 					Command  json.RawMessage // an array, or null for what runs no program
 				} `json:"last_check_result"`
@@ -271,9 +271,10 @@ func parseIcingaServices(answer []byte) (map[string]IcingaState, error) {
 	}
 	states := make(map[string]IcingaState)
 	for _, o := range objects.Results {
-		state := IcingaState{State: int(o.Attrs.State), Hard: o.Attrs.StateType == 1, Next: o.Attrs.NextCheck}
+		state := IcingaState{State: int(o.Attrs.State), Hard: o.Attrs.StateType == 1}
 		if r := o.Attrs.Result; r != nil {
-			state.Checked, state.Exit, state.Output, state.PerfData = true, int(r.Exit), r.Output, r.PerfData
+			state.Checked, state.Began = true, r.Began
+			state.Exit, state.Output, state.PerfData = int(r.Exit), r.Output, r.PerfData
 			_ = json.Unmarshal(r.Command, &state.Command) // a string where Icinga has no array of it
 		}
 		states[o.Name] = state
@@ -349,6 +350,19 @@ func (i *Icinga) CheckAllNow() {
 func (i *Icinga) CheckNow(name string) {
 	i.bed.t.Helper()
 	i.Action("reschedule-check", map[string]any{"type": "Service", "service": name, "force": true})
+}
+
+// Look lets Icinga look at the service and waits for what comes of it.
+func (i *Icinga) Look(limit time.Duration, name string) IcingaState {
+	i.bed.t.Helper()
+	before := i.Status()[name]
+	i.CheckNow(name)
+	return i.Await(limit, name, func(s IcingaState) error {
+		if s.Began == before.Began {
+			return fmt.Errorf("no new look")
+		}
+		return nil
+	})
 }
 
 // Action calls /v1/actions/NAME.

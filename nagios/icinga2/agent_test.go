@@ -18,7 +18,7 @@ func TestAnAgentRunsTheCheck(t *testing.T) {
 	bed := testbed.New(t)
 	seen := bed.MkdirFor("nagios", "seen", 0o755)
 	recorders := bed.MkdirFor("nagios", "plugins", 0o755)
-	bed.WriteFileFor("nagios", filepath.Join(recorders, "check_backup"), fmt.Sprintf("#!/bin/sh\nprintf '%%s\\0' \"$@\" >'%s/argv'\necho \"BACKUP OK: on the agent | age=5s;10;20\"\n", seen), 0o755)
+	bed.WriteFileFor("nagios", filepath.Join(recorders, "check_backup"), fmt.Sprintf("#!/bin/sh\nprintf '%%s\\0' \"$@\" >'%[1]s/argv.'$$\nmv '%[1]s/argv.'$$ '%[1]s/argv'\necho \"BACKUP OK: on the agent | age=5s;10;20\"\n", seen), 0o755)
 	commands, err := os.ReadFile("belfry-commands.conf")
 	if err != nil {
 		t.Fatal(err)
@@ -69,5 +69,42 @@ object Host "h" {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("the agent's plugin was called with %q; want %q", got, want)
+	}
+}
+
+// The services of example.conf that go through NRPE and SSH call Debian's
+// plugins as they want to be called, and have interval and page of the check.
+func TestRemoteServicesOfTheExample(t *testing.T) {
+	bed := testbed.New(t)
+	dir := bed.MkdirFor("nagios", "plugins", 0o755)
+	for _, name := range []string{"check_nrpe", "check_by_ssh"} {
+		bed.WriteFileFor("nagios", filepath.Join(dir, name), "#!/bin/sh\nprintf '<%s>' \"$@\"\n", 0o755)
+	}
+	example, err := os.ReadFile("example.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	live := bed.Icinga(testbed.IcingaOptions{Constants: map[string]string{"PluginDir": dir}, Files: shipped(t, map[string]string{
+		"site.conf": site, "example.conf": string(example), "live.conf": `
+object Host "far" {
+  check_command = "dummy"
+  address = "10.0.0.5"
+  vars.nrpe["backup"] = "check_backup"
+  vars.ssh["worker-memory"] = [ "/usr/lib/nagios/plugins/check_worker_memory", "--expect=15", "--pattern=a b" ]
+}
+`})})
+	for name, want := range map[string]string{
+		"far!nrpe-backup":       "<-H><10.0.0.5><-c><check_backup><-t><45:3>",
+		"far!ssh-worker-memory": "<-C><'/usr/lib/nagios/plugins/check_worker_memory' '--expect=15' '--pattern=a b'><-H><10.0.0.5><-l><nagios><-t><45>",
+	} {
+		if got := live.Look(patience, name); got.Output != want {
+			t.Errorf("%s calls %s; want %s", name, got.Output, want)
+		}
+	}
+	answer := string(live.Get("/v1/objects/services/far!nrpe-backup?attrs=check_interval&attrs=notes_url&attrs=groups"))
+	for _, want := range []string{`"check_interval":300`, "/docs/checks/backup.md", `"belfry-backup"`} {
+		if !strings.Contains(answer, want) {
+			t.Errorf("the service is %s; want it to have %s", answer, want)
+		}
 	}
 }

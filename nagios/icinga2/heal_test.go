@@ -98,15 +98,18 @@ object Service "postgresql" {
 		live.Await(patience, name, testbed.InHardState(0))
 	}
 	server.Stop()
-	live.CheckNow(parent)
-	live.Await(patience, parent, testbed.InState(2))
+	if down := live.Look(patience, parent); down.State != 2 || down.Hard {
+		t.Errorf("%s: %+v; want it CRITICAL, softly", parent, down)
+	}
 	for _, name := range []string{free, needing} {
-		live.CheckNow(name)
-		soft := live.Await(patience, name, testbed.InState(2))
-		if soft.Hard || !strings.HasPrefix(soft.Output, "POSTGRES REPLICATION LAG CRITICAL") || !strings.Contains(soft.Output, "connection refused") {
+		soft := live.Look(patience, name)
+		if soft.State != 2 || soft.Hard || !strings.HasPrefix(soft.Output, "POSTGRES REPLICATION LAG CRITICAL") || !strings.Contains(soft.Output, "connection refused") {
 			t.Errorf("%s after one look: hard %t, %q; want it soft, and the refused connection", name, soft.Hard, soft.Output)
 		}
-		hard(live, name)
+		live.Look(patience, name)
+		if hard := live.Look(patience, name); hard.State != 2 || !hard.Hard {
+			t.Errorf("%s after three looks: %+v; want it CRITICAL, hard", name, hard)
+		}
 	}
 	line := awaitLine(t, lines, "PROBLEM postgres_replication_lag-free CRITICAL: POSTGRES REPLICATION LAG CRITICAL: ")
 	if !strings.Contains(line, "connection refused") {
@@ -114,39 +117,22 @@ object Service "postgresql" {
 	}
 	server.Start()
 	for _, name := range []string{parent, free, needing} {
-		live.CheckNow(name)
-		live.Await(patience, name, testbed.InHardState(0))
+		if healed := live.Look(patience, name); healed.State != 0 || !healed.Hard {
+			t.Errorf("%s on the healed server: %+v; want it OK", name, healed)
+		}
 	}
 	awaitLine(t, lines, "RECOVERY postgres_replication_lag-free OK: POSTGRES REPLICATION LAG OK")
 
 	server.Freeze()
-	live.CheckNow(free)
-	hung := live.Await(patience, free, testbed.InState(2))
+	hung := live.Look(patience, free)
 	server.Thaw()
-	if !strings.HasPrefix(hung.Output, "POSTGRES REPLICATION LAG CRITICAL") || !strings.Contains(hung.Output, "timed out") {
+	if hung.State != 2 || !strings.HasPrefix(hung.Output, "POSTGRES REPLICATION LAG CRITICAL") || !strings.Contains(hung.Output, "timed out") {
 		t.Errorf("a server that hangs: %q; want the plugin's own words", hung.Output)
 	}
 	for _, l := range lines() {
 		if strings.Contains(l, "needing") {
 			t.Errorf("%q; want no notification of what needs a server that is down", l)
 		}
-	}
-}
-
-// hard looks until the state is hard.
-func hard(live *testbed.Icinga, name string) {
-	for range 5 {
-		before := live.Status()[name]
-		if before.Hard {
-			return
-		}
-		live.CheckNow(name)
-		live.Await(patience, name, func(s testbed.IcingaState) error {
-			if s.Next == before.Next && !s.Hard {
-				return fmt.Errorf("no further look")
-			}
-			return nil
-		})
 	}
 }
 

@@ -155,8 +155,11 @@ func TestEveryCommandHandsOverEveryOption(t *testing.T) {
 			bed.WriteFileFor("nagios", filepath.Join(recorders, name), fmt.Sprintf(`#!/bin/sh
 call=all
 [ $# -gt 0 ] || call=none
-printf '%%s\0' "$@" >'%[1]s/%[2]s.'$call
-env -0 >'%[1]s/%[2]s.'$call.env
+# A second call must not be read half.
+printf '%%s\0' "$@" >'%[1]s/%[2]s.'$$
+env -0 >'%[1]s/%[2]s.'$$.env
+mv '%[1]s/%[2]s.'$$ '%[1]s/%[2]s.'$call
+mv '%[1]s/%[2]s.'$$.env '%[1]s/%[2]s.'$call.env
 echo "recorded | a=1;2;3 'b c'=4s"
 `, seen, name), 0o755)
 			set, want, env := settings(d, 7*n+3*m)

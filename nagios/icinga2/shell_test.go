@@ -53,7 +53,7 @@ func TestEveryCommandSaysWhatItSaysAtAShell(t *testing.T) {
 		{"postgres_replication_lag", "typo", postgres + "standbys = 0\n critical = \"replay_lagg=5\"", check.Unknown, "replay_lagg"},
 		{"rabbitmq_queues", "down", "host = \"127.0.0.1\"\n port = " + closed + "\n user = \"m\"\n password_file = " + literal(wrong), check.Critical, "connection refused"},
 		{"rabbitmq_consumers", "down", "host = \"127.0.0.1\"\n port = " + closed + "\n user = \"m\"\n password_file = " + literal(wrong) + "\n expect = [ \"a=1\", \"b=1:\" ]", check.Critical, "connection refused"},
-		{"send_receive_time", "chat", "sender_zuliprc = " + literal(zuliprc) + "\n receiver_zuliprc = " + literal(zuliprc), check.OK, "ZULIP SEND RECEIVE TIME OK"},
+		{"send_receive_time", "chat", "sender_zuliprc = " + literal(zuliprc) + "\n receiver_zuliprc = " + literal(zuliprc) + "\n warning = 15\n critical = 18", check.OK, "ZULIP SEND RECEIVE TIME OK"},
 		{"backup", "dumps", "path = [ " + literal(dumps) + " ]\n stat_only = true\n warning = { completed = \"2h\" }", check.OK, "BACKUP OK"},
 		{"backup", "young", "path = " + literal(dumps) + "\n critical = [ \"backups=5:\", \"completed=26h\" ]", check.Critical, "below 5"},
 		{"worker_memory", "workers", workers + "1", check.OK, "WORKER MEMORY OK"},
