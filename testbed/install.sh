@@ -3,7 +3,7 @@
 #
 #   testbed/install.sh           PostgreSQL, RabbitMQ, pgBackRest, Nagios, Prometheus
 #   testbed/install.sh bench     also the tools that `make bench` compares with
-#   testbed/install.sh test      also what the tests need: Icinga 2 with curl and jq for its API, backup tools, a proxy, npm for zulip-js, gcc for the race detector, PostgreSQL
+#   testbed/install.sh test      also what the tests need: backup tools, a proxy, npm for zulip-js, gcc for the race detector, PostgreSQL
 #                                servers of the versions that Debian does not have (from npm, into /var/cache/belfry-testbed)
 #
 # The machine may be somebody's server: no service is started, stopped, replaced or enabled for the next boot, no database
@@ -42,12 +42,13 @@ wanted() {
 		bench) printf '%s\n' check-postgres nagios-plugins-rabbitmq hyperfine time ;;
 		test)
 			printf '%s\n' barman borgbackup restic
-			printf '%s\n' icinga2-bin icinga2-common monitoring-plugins-basic
-			command -v curl >/dev/null || echo curl
-			command -v jq >/dev/null || echo jq
 			command -v node >/dev/null || echo nodejs
 			command -v npm >/dev/null || echo npm
 			echo tinyproxy-bin
+			# Icinga, and what talks to its API.
+			printf '%s\n' icinga2-bin icinga2-common
+			command -v curl >/dev/null || echo curl
+			command -v jq >/dev/null || echo jq
 			command -v gcc >/dev/null || printf '%s\n' gcc libc6-dev
 			;;
 		*) die "unknown argument '$set'; known: bench, test" ;;

@@ -187,7 +187,6 @@ func Templates(catalog []*check.Definition) []byte {
 // holds for all of them, because it is read last.
 `)
 	for _, d := range catalog {
-		retry := retryInterval(d)
 		fmt.Fprintf(&b, `
 template Service %s {
   check_command = %s
@@ -204,7 +203,7 @@ template Service %s {
 object ServiceGroup %s {
   display_name = %s
 }
-`, quote("belfry-"+dashed(d.Name)), quote(d.Plugin()), duration(d.Interval), duration(retry), attempts(d, retry),
+`, quote("belfry-"+dashed(d.Name)), quote(d.Plugin()), duration(d.Interval), duration(retryInterval(d)), attempts,
 			quote(literal(d.Summary)), quote(page(d)), quote("belfry-"+dashed(d.Name)), quote(d.Name),
 			quote("belfry-"+dashed(d.Name)), quote("Belfry: "+strings.ReplaceAll(d.Name, "_", " ")))
 	}
@@ -221,18 +220,16 @@ object HostGroup "belfry" {
 	return []byte(b.String())
 }
 
-// alertAfter is for how long something must have been wrong before anybody
-// is told: two more looks, but not longer than two minutes, because a look
-// that goes wrong is repeated soon whatever the interval.
-func alertAfter(d *check.Definition) time.Duration { return 2 * min(d.Interval, time.Minute) }
-
-func retryInterval(d *check.Definition) time.Duration { return min(d.Interval, time.Minute) }
-
-// attempts is the number of bad looks, the first included, that make a hard
-// state after alertAfter.
-func attempts(d *check.Definition, retry time.Duration) int {
-	return 1 + int((alertAfter(d)+retry-1)/retry)
+// retryInterval is when Icinga looks again after a problem: after a fifth of
+// the interval, but not before a minute, in which most restarts are over, nor
+// after a quarter of an hour. It is what Nagios's templates say.
+func retryInterval(d *check.Definition) time.Duration {
+	return min(max(d.Interval/5, time.Minute), 15*time.Minute, d.Interval)
 }
+
+// attempts is the number of bad looks in a row that make a hard state, as in
+// Nagios's template.
+const attempts = 3
 
 // page is the address of the check's page, for the person who is paged.
 func page(d *check.Definition) string {

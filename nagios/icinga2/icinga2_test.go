@@ -68,7 +68,8 @@ func TestTimesOfATemplate(t *testing.T) {
 	}{
 		{time.Minute, 10 * time.Second, []string{"check_interval = 1m\n", "retry_interval = 1m\n", "max_check_attempts = 3\n", "timeout = 1m\n"}},
 		{15 * time.Second, 10 * time.Second, []string{"check_interval = 15s\n", "retry_interval = 15s\n", "max_check_attempts = 3\n"}},
-		{24 * time.Hour, 2 * time.Hour, []string{"check_interval = 24h\n", "retry_interval = 1m\n", "timeout = 7230s\n"}},
+		{20 * time.Minute, 10 * time.Second, []string{"retry_interval = 4m\n"}},
+		{24 * time.Hour, 2 * time.Hour, []string{"check_interval = 24h\n", "retry_interval = 15m\n", "timeout = 7230s\n"}},
 	} {
 		d := &check.Definition{Name: "x_y", Title: "X", Summary: `costs "$5"`, Interval: row.interval, Timeout: row.timeout, New: func(*pflag.FlagSet) check.Check { return nil }}
 		text := string(icinga2.Templates([]*check.Definition{d})) + string(icinga2.Commands([]*check.Definition{d}))
