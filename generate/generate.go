@@ -11,6 +11,7 @@ import (
 
 	"github.com/belfry-monitoring/belfry/docs"
 	"github.com/belfry-monitoring/belfry/nagios"
+	"github.com/belfry-monitoring/belfry/nagios/icinga2"
 	"github.com/belfry-monitoring/belfry/plugins"
 )
 
@@ -20,6 +21,7 @@ func Files(root string) (map[string][]byte, error) {
 	catalog := plugins.Catalog()
 	files := map[string][]byte{"docs/checks/README.md": docs.Index(catalog)}
 	maps.Copy(files, nagios.Files(catalog))
+	maps.Copy(files, icinga2.Files(catalog))
 	for _, d := range catalog {
 		prose, err := os.ReadFile(filepath.Join(root, "plugins", plugins.Folder(d), "page.md"))
 		if err != nil {

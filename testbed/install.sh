@@ -46,6 +46,10 @@ wanted() {
 			command -v node >/dev/null || echo nodejs
 			command -v npm >/dev/null || echo npm
 			echo tinyproxy-bin
+			# Icinga, and what talks to its API.
+			printf '%s\n' icinga2-bin icinga2-common
+			command -v curl >/dev/null || echo curl
+			command -v jq >/dev/null || echo jq
 			command -v gcc >/dev/null || printf '%s\n' gcc libc6-dev
 			;;
 		*) die "unknown argument '$set'; known: bench, test" ;;
