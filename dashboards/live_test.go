@@ -1,0 +1,303 @@
+package dashboards
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/belfry-monitoring/belfry/dashboards/board"
+	"github.com/belfry-monitoring/belfry/dashboards/preview"
+	"github.com/belfry-monitoring/belfry/dashboards/promquery"
+	"github.com/belfry-monitoring/belfry/dashboards/scenery"
+	"github.com/belfry-monitoring/belfry/plugins"
+	"github.com/belfry-monitoring/belfry/testbed"
+)
+
+// alertRules stand in for the product's: any rule whose alerts carry the
+// labels of the checks marks the boards.
+const alertRules = `groups:
+- name: test
+  interval: 1s
+  rules:
+  - {alert: NotOK, expr: belfry_check_state == 2}
+  - {alert: Exporter, expr: 'count by (job, instance) (belfry_check_state == 2) > 0'}
+`
+
+// emptyWhenWell are the panels that rightly have nothing to show while all is
+// well. Of all others every query has a result.
+var emptyWhenWell = []string{
+	"Whatever was not OK",
+	"Findings now",
+	"Findings",
+	"Looks that failed, by reason",
+	"Worst first: failure",
+	"Worst first: findings",
+}
+
+// audience asks a Prometheus for what the boards show.
+type audience struct {
+	client promquery.Client
+	boards map[string]*board.Board
+	scrape time.Duration
+}
+
+func (a audience) window(span time.Duration) promquery.Window {
+	to := time.Now()
+	return promquery.Window{From: to.Add(-span), To: to, Step: a.scrape}
+}
+
+// problems runs the query and says what is wrong with the result, of which
+// empty is the only thing that time may mend.
+func (a audience) problem(ctx context.Context, b *board.Board, p board.Panel, t board.Target) (result promquery.Result, err error) {
+	w := a.window(time.Minute)
+	p.Targets = []board.Target{t}
+	results, err := a.client.Panel(ctx, p, promquery.Scope(b, w, a.scrape), w)
+	if err != nil {
+		return result, err
+	}
+	result = results[0]
+	if len(result.Series) == 0 {
+		return result, fmt.Errorf("empty: %s", result.Expr)
+	}
+	for _, s := range result.Series {
+		if v := s.Last(); math.IsNaN(v) || math.IsInf(v, 0) {
+			return result, fmt.Errorf("%v is %v, not finite: %s", s.Labels, v, result.Expr)
+		}
+	}
+	for _, name := range label.FindAllStringSubmatch(t.LegendFormat, -1) {
+		if !slices.ContainsFunc(result.Series, func(s promquery.Series) bool { _, ok := s.Labels[name[1]]; return ok || name[1] == "realm" }) {
+			return result, fmt.Errorf("the legend %q names a label that no series has: %s", t.LegendFormat, result.Expr)
+		}
+	}
+	return result, nil
+}
+
+var label = regexp.MustCompile(`\{\{(\w+)\}\}`)
+
+// missing names the queries that have no result yet or a wrong one.
+func (a audience) missing(ctx context.Context, without []string) (missing, filled []string) {
+	for _, file := range slices.Sorted(maps.Keys(a.boards)) {
+		b := a.boards[file]
+		for _, p := range b.Panels {
+			for _, t := range p.Targets {
+				_, err := a.problem(ctx, b, p, t)
+				exempt := slices.Contains(without, p.Title) || slices.Contains(without, p.Title+": "+t.RefID)
+				switch {
+				case err != nil && !(exempt && strings.Contains(err.Error(), "empty: ")):
+					missing = append(missing, fmt.Sprintf("%s: %q: %s: %v", file, p.Title, t.RefID, err))
+				case err == nil && exempt:
+					filled = append(filled, fmt.Sprintf("%s: %q: %s", file, p.Title, t.RefID))
+				}
+			}
+		}
+	}
+	return missing, filled
+}
+
+// await polls until every query outside of without has a result.
+func (a audience) await(t *testing.T, bed *testbed.Bed, when string, without []string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	testbed.WaitFor(t, 2*time.Minute, when+": every query with a result", func() error {
+		missing, _ := a.missing(ctx, without)
+		if len(missing) > 0 {
+			return fmt.Errorf("%d queries:\n%s", len(missing), strings.Join(missing, "\n"))
+		}
+		return nil
+	})
+}
+
+// TestEveryQuery: a real exporter serves everything that the catalog can
+// report, a real Prometheus scrapes it, and every query of every panel has
+// finite values; while all is well, all but those that then should be empty.
+func TestEveryQuery(t *testing.T) {
+	t.Parallel()
+	bed := testbed.New(t)
+	port := bed.Port()
+	var tr troupe
+	tr.play(t, plugins.Catalog(), strconv.Itoa(port))
+	prometheus := bed.Prometheus(testbed.PrometheusOptions{
+		Files: map[string]string{"rules.yml": alertRules},
+		Config: fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [rules.yml]\nscrape_configs:\n"+
+			"- job_name: belfry\n  static_configs: [{targets: ['127.0.0.1:%d']}]\n", port),
+	})
+	a := audience{client: promquery.Client{URL: prometheus.URL()}, boards: all(t), scrape: time.Second}
+	a.await(t, bed, "well", emptyWhenWell)
+	if _, filled := a.missing(t.Context(), emptyWhenWell); len(filled) > 0 {
+		t.Errorf("all is well, and these have something to show, so that they are no exception:\n%s", strings.Join(filled, "\n"))
+	}
+	a.variables(t)
+	tr.bad.Store(true)
+	a.await(t, bed, "broken", nil)
+	a.names(t)
+	a.alerts(t)
+}
+
+// variables: every one offers something, and what it offers leaves the
+// queries a result.
+func (a audience) variables(t *testing.T) {
+	t.Helper()
+	for file, b := range a.boards {
+		s := promquery.Scope(b, a.window(time.Minute), a.scrape)
+		for _, v := range b.Templating.List {
+			if v.Type != "query" {
+				continue
+			}
+			values, err := a.client.VariableValues(t.Context(), v, s)
+			if err != nil || len(values) == 0 {
+				t.Errorf("%s: variable %s = %q, %v; want some values", file, v.Name, values, err)
+				continue
+			}
+			if v.Name == "target" {
+				s.Values["target"] = []string{moody, weak}
+				for _, p := range b.Panels[:2] {
+					results, err := a.client.Panel(t.Context(), p, s, a.window(time.Minute))
+					if err != nil {
+						t.Errorf("%s: %v", file, err)
+						continue
+					}
+					for _, r := range results {
+						for _, one := range r.Series {
+							if got, ok := one.Labels["target"]; ok && got != moody && got != weak {
+								t.Errorf("%s: %q shows %s; want only the targets chosen", file, p.Title, got)
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// series finds the names of series in a query: what stands before a brace.
+var series = regexp.MustCompile(`([a-zA-Z_:][a-zA-Z0-9_:]*)\{`)
+
+// names: no query asks for a series that the exporter does not export. An
+// expression with "or" has a result although one of its sides is misspelt.
+func (a audience) names(t *testing.T) {
+	t.Helper()
+	known, err := a.client.LabelValues(t.Context(), "__name__", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	for file, b := range a.boards {
+		var exprs []string
+		for _, p := range b.Panels {
+			for _, q := range p.Targets {
+				exprs = append(exprs, q.Expr)
+			}
+		}
+		for _, v := range b.Templating.List {
+			exprs = append(exprs, v.Expr())
+		}
+		for _, expr := range exprs {
+			for _, name := range series.FindAllStringSubmatch(expr, -1) {
+				asked++
+				if !slices.Contains(known, name[1]) {
+					t.Errorf("%s asks for %s, which nobody exports: %s", file, name[1], expr)
+				}
+			}
+		}
+	}
+	if asked < 100 {
+		t.Errorf("found %d names in the queries; want hundreds", asked)
+	}
+}
+
+// alerts: the annotations of every board mark what fires.
+func (a audience) alerts(t *testing.T) {
+	t.Helper()
+	for file, b := range a.boards {
+		testbed.WaitFor(t, time.Minute, file+": alerts", func() error {
+			w := a.window(time.Minute)
+			expr, err := board.Substitute(b.Annotations.List[0].Expr, promquery.Scope(b, w, a.scrape))
+			if err != nil {
+				return err
+			}
+			found, err := a.client.Range(t.Context(), expr, w.From, w.To, w.Step)
+			if err == nil && len(found) == 0 {
+				err = fmt.Errorf("no series of %s", expr)
+			}
+			return err
+		})
+	}
+}
+
+// emptyInScenery are the panels that the servers of the scenery cannot fill:
+// what they lack is said behind each.
+var emptyInScenery = []string{}
+
+// TestScenery: the boards show real servers, well and broken, and a preview of
+// one can be drawn and photographed.
+func TestScenery(t *testing.T) {
+	t.Parallel()
+	bed := testbed.New(t)
+	s := scenery.New(bed, scenery.Options{Interval: 2 * time.Second, Scrape: time.Second, Rules: alertRules})
+	a := audience{client: promquery.Client{URL: s.Prometheus.URL()}, boards: all(t), scrape: time.Second}
+	unfolded(a.boards)
+	round := 0
+	work := func(accept func() error) func() error {
+		return func() error { s.Work(round); round++; return accept() }
+	}
+	testbed.WaitFor(t, 2*time.Minute, "all is well", work(func() error {
+		for _, sample := range s.Prometheus.Query("belfry_check_state != 0 or absent(belfry_check_state)") {
+			return fmt.Errorf("%v = %v; want OK", sample.Labels, sample.Value)
+		}
+		return nil
+	}))
+	for _, phase := range []struct {
+		when    string
+		without []string
+	}{{"well", append(slices.Clone(emptyWhenWell), emptyInScenery...)}, {"broken", emptyInScenery}} {
+		testbed.WaitFor(t, 2*time.Minute, phase.when+": every panel with a result", work(func() error {
+			if missing, _ := a.missing(t.Context(), phase.without); len(missing) > 0 {
+				return fmt.Errorf("%d queries:\n%s", len(missing), strings.Join(missing, "\n"))
+			}
+			return nil
+		}))
+		if phase.when == "well" {
+			s.Break()
+		}
+	}
+	b := a.boards["overview.json"]
+	var page bytes.Buffer
+	height, err := preview.Draw(t.Context(), &page, b, a.client, preview.Options{Window: a.window(time.Minute), Scrape: a.scrape})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"CRITICAL", "zulip-db", "standby_missing", "auth"} {
+		if !strings.Contains(page.String(), want) {
+			t.Errorf("the preview of the overview does not say %q", want)
+		}
+	}
+	dir := t.TempDir()
+	html, png := filepath.Join(dir, "page.html"), filepath.Join(dir, "page.png")
+	if err := os.WriteFile(html, page.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := preview.Photograph(t.Context(), html, png, preview.Width, height); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(png); err != nil || info.Size() < 10_000 {
+		t.Errorf("the picture has %v bytes, %v; want more than 10000", info, err)
+	}
+}
+
+// unfolded leaves the boards the panels that are drawn by hand.
+func unfolded(boards map[string]*board.Board) {
+	for _, b := range boards {
+		b.Panels = slices.DeleteFunc(b.Panels, func(p board.Panel) bool { return p.Folded })
+	}
+}
