@@ -122,9 +122,9 @@ func drawExporter(s *sheet) {
 		},
 	})
 	s.add(panel{
-		title: "Answers", w: 8, h: 7, view: lines("reqps"),
-		about:   "What /metrics answered, per second and by HTTP status. Aim for 200 alone; 503 means that too many read at the same time.",
-		queries: []query{{expr: "sum by (code) (rate(" + series("promhttp_metric_handler_requests_total") + "[$__rate_interval]))", legend: "{{code}}"}},
+		title: "Errors of scrapes", w: 8, h: 7, view: lines("short"),
+		about:   "What could not be put together or written in the last hour, by cause. Aim for 0: each is a series that Prometheus did not get; the exporter's log says which.",
+		queries: []query{{expr: "sum by (cause) (increase(" + series("promhttp_metric_handler_errors_total") + "[1h]))", legend: "{{cause}}"}},
 	})
 	s.heading("Process")
 	s.add(panel{
