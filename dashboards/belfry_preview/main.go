@@ -67,16 +67,16 @@ func (p *program) play(ctx context.Context, bed *testbed.Bed) error {
 	s := scenery.New(bed, scenery.Options{Interval: 4 * time.Second, Scrape: p.scrape, Rules: rules})
 	say("exporter at %s, Prometheus at %s", s.Exporter.URL(), s.Prometheus.URL())
 	begun := time.Now()
-	for round := 0; time.Since(begun) < p.calm+p.broken; round++ {
-		if round > 0 && time.Since(begun) > p.calm && !s.Broken() {
+	for time.Since(begun) < p.calm+p.broken {
+		if time.Since(begun) > p.calm && !s.Broken() {
 			say("breaking it")
 			s.Break()
 		}
-		s.Work(round)
+		s.Work()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(2 * time.Second):
+		case <-time.After(500 * time.Millisecond):
 		}
 	}
 	return p.draw(ctx, promquery.Client{URL: s.Prometheus.URL()}, time.Since(begun).Truncate(time.Second))

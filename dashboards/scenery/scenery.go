@@ -23,6 +23,10 @@ import (
 // pgBackRest.
 const account = "postgres"
 
+// worker is the workers' account: by it they are told from those of other
+// beds on the machine.
+const worker = "games"
+
 // Options of a scenery.
 type Options struct {
 	Interval time.Duration // between two looks
@@ -46,6 +50,8 @@ type Scenery struct {
 	files            map[string]string // secrets, by name
 	state            string            // the exporter's directory for memories
 	broken           bool
+	worked           time.Time
+	rounds           int
 
 	Exporter   *testbed.Exporter
 	Prometheus *testbed.Prometheus
@@ -141,7 +147,7 @@ func (s *Scenery) queues() {
 
 func (s *Scenery) workers() {
 	for i, queue := range []string{"deferred_work", "digest_emails", "email_senders", "missedmessage_emails", "user_activity"} {
-		s.bed.Worker(testbed.WorkerOptions{Name: "worker-" + queue, Argv: testbed.ZulipWorker(queue), MiB: 24 + 9*i})
+		s.bed.Worker(testbed.WorkerOptions{Name: "worker-" + queue, Argv: testbed.ZulipWorker(queue), MiB: 24 + 9*i, Account: worker})
 	}
 }
 
@@ -182,12 +188,19 @@ func (s *Scenery) settings() []scene.Setting {
 		{Check: "backup", Target: "pgbackrest", Options: scene.One(map[string]string{"stanza": s.backrest.Stanza, "config": s.backrest.ConfigFile,
 			"host": address(s.primary), "user": "monitor", "password-file": s.files["postgres"]})},
 		{Check: "backup", Target: "dumps", Options: dumps},
-		{Check: "worker_memory", Target: "zulip-workers", Warning: []string{"120MB"}, Critical: []string{"160MB"}},
+		{Check: "worker_memory", Target: "zulip-workers", Options: scene.One(map[string]string{"user": worker}), Warning: []string{"120MB"}, Critical: []string{"160MB"}},
 	}
 }
 
-// Work gives everything some seconds of work: rows, messages in the queues.
-func (s *Scenery) Work(round int) {
+// Work gives everything two seconds of work: rows, messages in the queues. It
+// does nothing where the last of it is not done yet, so call it often.
+func (s *Scenery) Work() {
+	if time.Since(s.worked) < 2*time.Second {
+		return
+	}
+	s.worked = time.Now()
+	s.rounds++
+	round := s.rounds
 	s.primary.Exec("INSERT INTO message (content) SELECT repeat('x', 500) FROM generate_series(1, 200)")
 	for i, q := range s.work {
 		s.broker.Publish(q, 3+(round*(i+3))%17, time.Now())
@@ -197,7 +210,7 @@ func (s *Scenery) Work(round int) {
 
 // Break breaks some of everything: the standby hangs, a queue loses its
 // consumer, messages are late, the newest dump is two days old, a worker
-// grows, and a file holds the wrong password for RabbitMQ.
+// grows, the log is not archived, and a file holds a wrong password.
 func (s *Scenery) Break() {
 	s.broken = true
 	s.standby.Freeze()
@@ -207,7 +220,10 @@ func (s *Scenery) Break() {
 	for age := range 5 {
 		s.age(filepath.Join(s.dumps, fmt.Sprintf("zulip-%d.dump", age)), time.Duration(age)*24*time.Hour+50*time.Hour)
 	}
-	s.bed.Worker(testbed.WorkerOptions{Name: "worker-large", Argv: testbed.ZulipWorker("embed_links"), MiB: 170})
+	s.bed.Worker(testbed.WorkerOptions{Name: "worker-large", Argv: testbed.ZulipWorker("embed_links"), MiB: 170, Account: worker})
+	for _, sql := range []string{"ALTER SYSTEM SET archive_command = '/bin/false'", "SELECT pg_reload_conf()", "SELECT pg_switch_wal()"} {
+		s.primary.Exec(sql)
+	}
 	s.bed.WriteFileFor(account, s.files["consumers"], "not the password\n", 0o600)
 }
 
