@@ -42,7 +42,7 @@ generate:
 
 previews:
 	@testbed/install.sh test
-	$(GO) run ./dashboards/belfry_preview -pictures docs/images
+	$(GO) run ./dashboards/belfry_preview -dir /tmp/company -pictures docs/images
 
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt would change:"; gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
+
 	"github.com/belfry-monitoring/belfry/common/check"
 )
 
@@ -32,7 +34,7 @@ func drawExporter(s *sheet) {
 		queries: []query{{expr: "min(" + series("belfry_exporter_config_last_reload_successful") + ")", instant: true}},
 	})
 	s.add(panel{
-		title: "Read", w: 4, h: 4, view: numbers("s").Thresholds(thresholds("text")),
+		title: "Configuration read", w: 4, h: 4, view: numbers("s").Thresholds(thresholds("text")),
 		about:   "How long ago the configuration in use was read. Aim for the time of your last change.",
 		queries: []query{{expr: "time() - min(" + series("belfry_exporter_config_last_reload_success_timestamp_seconds") + ")", instant: true}},
 	})
@@ -73,13 +75,17 @@ func drawExporter(s *sheet) {
 		}},
 	})
 	s.add(panel{
-		title: "Places for looks", w: 8, h: 8, view: lines("short"),
+		title: "Places for looks", w: 8, h: 8,
+		view: lines("short").WithOverride(named("places"), []dashboard.DynamicConfigValue{
+			property("color", map[string]string{"mode": "fixed", "fixedColor": colorWarning}),
+			property("custom.lineStyle", map[string]any{"fill": "dash", "dash": []int{8, 6}}), property("custom.fillOpacity", 0),
+		}),
 		about: "Looks that run, wait and hang, and how many may run at the same time (dashed). Aim for running far below that line, and nothing that waits.",
 		queries: []query{
 			{expr: series("belfry_exporter_running_looks"), legend: each("running")},
 			{expr: series("belfry_exporter_waiting_looks"), legend: each("waiting")},
 			{expr: series("belfry_exporter_hanging_looks"), legend: each("hanging")},
-			{expr: "min(" + series("belfry_exporter_concurrency_limit") + ")", legend: "critical above"},
+			{expr: "min(" + series("belfry_exporter_concurrency_limit") + ")", legend: "places"},
 		},
 	})
 	var verdicts []query

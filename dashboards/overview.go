@@ -43,7 +43,7 @@ func (s *sheet) counts() {
 		{check.Warning, colorWarning, "Aim for 0: these can wait for the morning, not for the month."},
 		{check.OK, colorOK, "Aim for all of them."},
 	} {
-		t := thresholds("text", step{1, c.color})
+		t := thresholds("transparent", step{1, c.color})
 		s.add(panel{
 			title: c.state.String(), w: 4, h: 4, view: numbers("short").Thresholds(t).ColorMode("background"),
 			about:   fmt.Sprintf("Targets whose newest verdict is %s. %s", c.state, c.about),
@@ -67,11 +67,11 @@ func (s *sheet) counts() {
 // worst is the table that one begins with at three in the morning.
 func (s *sheet) worst() {
 	s.add(panel{
-		title: "Worst first", w: width, h: 11,
+		title: "Worst first", w: width, h: 10,
 		about: "Every target with its newest verdict, worst first; UNKNOWN stands between WARNING and CRITICAL. A click on a target opens the board that shows it in full. " +
 			"Aim for OK in the first row, ages below the check's interval, and a duration far below it.",
 		view: sortedBy(merged(rows(),
-			verdictColumn("Value #verdict"), linkColumn("target", "Target"), column{name: "check"}, column{name: "reason", title: "Why it failed"},
+			verdictColumn("Value #verdict"), linkColumn("target", "Target"), column{name: "check", title: "Check"}, column{name: "reason", title: "Why it failed"},
 			unitColumn("Value #findings", "Findings", "short"), unitColumn("Value #age", "Age of the result", "s"),
 			unitColumn("Value #duration", "Last look took", "s"), unitColumn("Value #interval", "Looks every", "s"),
 			column{name: "instance", title: "Exporter"}, hiddenColumn("board"), hiddenColumn("Value #failure"), column{name: "job", title: "Job"},

@@ -58,6 +58,7 @@ func drawPostgreSQL(s *sheet) {
 		about:   "Bytes of the log that a standby has not on disk yet: what is lost when the primary dies now. Aim for a few KiB, and 0 for synchronous standbys.",
 		queries: append([]query{{expr: s.value(name, metric("flush_lag")), legend: "{{server}} {{standby}}"}}, s.limits(name, metric("flush_lag"))...),
 	})
+	s.over(name, "conflict_rate", 8, 8)
 	s.heading("Slots and subscriptions")
 	s.over(name, "slot_retained", 8, 7)
 	s.over(name, "slot_lag", 8, 7)

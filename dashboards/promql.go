@@ -48,13 +48,9 @@ func (s *sheet) value(name string, m *check.Metric) string {
 	return series
 }
 
-// bound is a limit's series where it bounds anything: "max" or "min".
-func (s *sheet) bound(name string, m *check.Metric, bound string, more ...string) string {
-	finite := " < Inf"
-	if bound == "min" {
-		finite = " > 0" // a plain 10 is a range from 0
-	}
-	return m.LimitName() + s.of(name, append(more, fmt.Sprintf("bound=%q", bound), `inside="false"`)...) + finite
+// bound is the series of a metric's limits on one side, "max" or "min".
+func (s *sheet) bound(name string, m *check.Metric, side string, more ...string) string {
+	return m.LimitName() + s.of(name, append(more, fmt.Sprintf("bound=%q", side), `inside="false"`)...)
 }
 
 // The words of limit lines, which overrides draw dashed.
@@ -64,14 +60,16 @@ const (
 )
 
 // limits are the queries of a metric's limit lines: of several limits the
-// nearest.
+// nearest. A line goes on for an hour without values that it limits; a limit
+// that is open has none, and no lower one is drawn at 0, because a plain 10 is
+// a range from 0.
 func (s *sheet) limits(name string, m *check.Metric) []query {
 	if m.Kind == check.Counter {
 		return nil
 	}
 	return []query{
-		{id: "upper", expr: "min by (severity) (" + s.bound(name, m, "max") + ")", legend: above},
-		{id: "lower", expr: "max by (severity) (" + s.bound(name, m, "min") + ")", legend: below},
+		{id: "upper", expr: "min by (severity) (last_over_time(" + s.bound(name, m, "max") + "[1h]) < Inf)", legend: above},
+		{id: "lower", expr: "max by (severity) (last_over_time(" + s.bound(name, m, "min") + "[1h]) > 0)", legend: below},
 	}
 }
 
@@ -80,7 +78,7 @@ func (s *sheet) limits(name string, m *check.Metric) []query {
 func (s *sheet) share(name string, m *check.Metric, severity check.State) string {
 	word := strings.ToLower(severity.String())
 	return "(" + s.value(name, m) + ") / ignoring(severity, bound, inside) (" +
-		s.bound(name, m, "max", fmt.Sprintf("severity=%q", word)) + " > 0)"
+		s.bound(name, m, "max", fmt.Sprintf("severity=%q", word)) + " > 0 < Inf)"
 }
 
 // badness orders verdicts as they are bad: 0 OK, 1 WARNING, 2 UNKNOWN, 3

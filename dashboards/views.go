@@ -168,7 +168,7 @@ func rows() *table.PanelBuilder {
 // needs them.
 func merged(b *table.PanelBuilder, columns ...column) *table.PanelBuilder {
 	exclude, rename, index := map[string]bool{}, map[string]string{}, map[string]int{}
-	for _, name := range []string{"Time", "job", "instance", "__name__", "severity", "bound", "inside"} {
+	for _, name := range []string{"Time", "job", "instance", "__name__", "severity", "bound", "inside", "check"} {
 		exclude[name] = true
 	}
 	for i, c := range columns {

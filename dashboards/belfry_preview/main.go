@@ -32,6 +32,7 @@ func main() {
 	flag.DurationVar(&p.scrape, "scrape", 15*time.Second, "time between two scrapes")
 	flag.DurationVar(&p.calm, "calm", 4*time.Minute, "without -prometheus: how long all is well")
 	flag.DurationVar(&p.broken, "broken", 2*time.Minute, "without -prometheus: how long it is broken")
+	flag.StringVar(&p.dir, "dir", "", "without -prometheus: directory for the servers, which is made and removed; its name is in the pictures")
 	flag.BoolVar(&p.unfold, "unfold", false, "draw collapsed rows open")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -43,9 +44,9 @@ func main() {
 }
 
 type program struct {
-	boards, prometheus, pages, pictures string
-	window, scrape, calm, broken        time.Duration
-	unfold                              bool
+	boards, prometheus, pages, pictures, dir string
+	window, scrape, calm, broken             time.Duration
+	unfold                                   bool
 }
 
 func (p *program) run(ctx context.Context) error {
@@ -56,7 +57,7 @@ func (p *program) run(ctx context.Context) error {
 		return p.draw(ctx, promquery.Client{URL: p.prometheus}, p.window)
 	}
 	var err error
-	runErr := testbed.Run("", os.Stderr, func(bed *testbed.Bed) { err = p.play(ctx, bed) })
+	runErr := testbed.Run(p.dir, os.Stderr, func(bed *testbed.Bed) { err = p.play(ctx, bed) })
 	return errors.Join(runErr, err)
 }
 

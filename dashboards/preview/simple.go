@@ -29,17 +29,23 @@ func (c canvas) stat(p board.Panel, lines []line) (template.HTML, error) {
 		style := "color:" + col
 		if o.ColorMode == "background" || o.ColorMode == "background_solid" {
 			style = "color:#fff;background:" + col
+			if col == "transparent" {
+				style = "color:" + namedColors["text"]
+			}
 			if col == "#fade2a" || col == "#73bf69" || col == "#ff9830" || col == "#f2cc0c" {
 				style = "color:#111217;background:" + col
 			}
 		}
-		size := math.Min(height*0.5, math.Min(38, c.W/float64(columns)/float64(max(4, len([]rune(text))))*1.4))
+		if o.TextMode == "name" {
+			text = l.name
+		}
+		size := math.Min(height*0.5, math.Min(38, c.W/float64(columns)/float64(max(4, len([]rune(text))))*1.15))
 		fmt.Fprintf(&b, `<div class="stat" style="%s">`, style)
 		if o.GraphMode == "area" && len(l.Points) > 1 {
 			b.WriteString(c.spark(l, c.W/float64(columns), height*0.4, col))
 		}
 		fmt.Fprintf(&b, `<b style="font-size:%.0fpx">%s</b>`, size, esc(text))
-		if o.TextMode == "value_and_name" || o.TextMode == "name" || len(lines) > 1 {
+		if o.TextMode == "value_and_name" || o.TextMode == "auto" && len(lines) > 1 {
 			fmt.Fprintf(&b, `<span>%s</span>`, esc(l.name))
 		}
 		b.WriteString(`</div>`)

@@ -168,6 +168,9 @@ func bounds(curves []curve) (low, high float64) {
 		}
 	}
 	f := curves[0].field
+	if soft, ok := f.Custom["axisSoftMin"].(float64); ok {
+		low = math.Min(low, soft)
+	}
 	if f.Min != nil {
 		low = math.Min(low, *f.Min)
 	}

@@ -166,7 +166,7 @@ func (s *Scenery) secrets() {
 	for name, content := range map[string]string{
 		"sender": s.zulip.Zuliprc(sender), "receiver": s.zulip.Zuliprc(receiver),
 		"postgres": s.primary.Password(testbed.RoleMonitor) + "\n", "rabbitmq": s.broker.Password(testbed.UserMonitor) + "\n",
-		"consumers": s.broker.Password(testbed.UserMonitor) + "\n",
+		"second": s.broker.Password(testbed.UserMonitor) + "\n",
 	} {
 		s.files[name] = s.bed.WriteFileFor(account, filepath.Join(dir, name), content, 0o600)
 	}
@@ -179,12 +179,15 @@ func (s *Scenery) settings() []scene.Setting {
 	address := func(p *testbed.Postgres) string { return p.Host + ":" + strconv.Itoa(p.Port) }
 	pair := scene.One(map[string]string{"user": "monitor", "password-file": s.files["postgres"], "standbys": "1"})
 	pair["host"] = []string{address(s.primary), address(s.standby)}
+	webhooks := broker("second")
+	webhooks["queue"] = []string{"outgoing_webhooks"}
 	dumps := scene.One(map[string]string{"path": filepath.Join(s.dumps, "*.dump"), "content": "database=*"})
 	return []scene.Setting{
 		{Check: "send_receive_time", Target: "chat.example", Options: scene.One(map[string]string{"sender-zuliprc": s.files["sender"], "receiver-zuliprc": s.files["receiver"]})},
 		{Check: "postgres_replication_lag", Target: "zulip-db", Options: pair},
 		{Check: "rabbitmq_queues", Target: "zulip-mq", Options: broker("rabbitmq")},
-		{Check: "rabbitmq_consumers", Target: "zulip-mq", Options: broker("consumers")},
+		{Check: "rabbitmq_consumers", Target: "zulip-mq", Options: broker("rabbitmq")},
+		{Check: "rabbitmq_queues", Target: "webhooks-mq", Options: webhooks},
 		{Check: "backup", Target: "pgbackrest", Options: scene.One(map[string]string{"stanza": s.backrest.Stanza, "config": s.backrest.ConfigFile,
 			"host": address(s.primary), "user": "monitor", "password-file": s.files["postgres"]})},
 		{Check: "backup", Target: "dumps", Options: dumps},
@@ -224,7 +227,7 @@ func (s *Scenery) Break() {
 	for _, sql := range []string{"ALTER SYSTEM SET archive_command = '/bin/false'", "SELECT pg_reload_conf()", "SELECT pg_switch_wal()"} {
 		s.primary.Exec(sql)
 	}
-	s.bed.WriteFileFor(account, s.files["consumers"], "not the password\n", 0o600)
+	s.bed.WriteFileFor(account, s.files["second"], "not the password\n", 0o600)
 }
 
 // Broken tells whether Break was called.
