@@ -59,6 +59,6 @@ func drawBackups(s *sheet) {
 			{expr: value("archive_failures"), legend: "{{target}} {{server}} failed"},
 		},
 	})
-	s.heading("Findings and failures")
+	s.heading("What is wrong")
 	s.found()
 }

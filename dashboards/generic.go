@@ -123,14 +123,19 @@ func (s *sheet) things() string {
 
 // found draws what is wrong beyond numbers, on every board of checks.
 func (s *sheet) found() {
+	const each = "job, instance, check, target, what"
 	s.add(panel{
-		title: "Findings now", w: 12, h: 7,
-		about: "What the newest looks found that is no number: split brain, a queue without consumer, a backup that ended with errors. Aim for an empty table; " +
-			"the check's page says what each finding means.",
-		view: sortedBy(merged(rows().NoValue("nothing was found"),
-			column{name: "target", title: "Target"}, column{name: "check", title: "Check"}, column{name: "finding", title: "Finding"},
-			unitColumn("Value", "Times", "short")), "Times", true),
-		queries: []query{{expr: "belfry_check_finding" + s.scope() + " > 0", instant: true, format: formatTable}},
+		title: "What is wrong now", w: 12, h: 7,
+		about: "What the newest looks found that is no number (split brain, a queue without consumer, a backup that ended with errors), and which metrics are beyond which limit; " +
+			"how often, because a target may have many standbys or queues. Aim for an empty table; the check's page says what each means and what to do.",
+		view: sortedBy(merged(rows().NoValue("nothing is wrong"),
+			column{name: "target", title: "Target"}, column{name: "check", title: "Check"}, column{name: "what", title: "What"},
+			unitColumn("Value", "Times", "short")), "Target", false),
+		queries: []query{{
+			expr: "sum by (" + each + `) (label_join(belfry_check_finding` + s.scope() + ` > 0, "what", "", "finding") or label_join(belfry_check_beyond_limit` + s.scope() +
+				`, "what", " beyond ", "metric", "severity"))`,
+			instant: true, format: formatTable,
+		}},
 	})
 	s.add(panel{
 		title: "Looks that failed, by reason", w: 12, h: 7, view: stacked("short").NoValue("no look failed in this time"),

@@ -24,7 +24,7 @@ func drawOverview(s *sheet) {
 	s.worst()
 	s.heading("Over time")
 	s.history()
-	s.heading("Findings and failures")
+	s.heading("What is wrong")
 	s.found()
 	s.heading("By kind of check")
 	s.byCheck()
@@ -66,23 +66,34 @@ func (s *sheet) counts() {
 
 // worst is the table that one begins with at three in the morning.
 func (s *sheet) worst() {
+	const each = "job, instance, check, target"
+	list := func(id, expr string) query {
+		return query{id: id, expr: onBoard(expr), instant: true, format: formatTable}
+	}
+	// One of several, which would have a row each: the board says all.
+	first := func(expr string) string { return "topk by (" + each + ") (1, " + expr + ")" }
 	s.add(panel{
 		title: "Worst first", w: width, h: 10,
-		about: "Every target with its newest verdict, worst first; UNKNOWN stands between WARNING and CRITICAL. A click on a target opens the board that shows it in full. " +
-			"Aim for OK in the first row, ages below the check's interval, and a duration far below it.",
+		about: "Every target with its newest verdict, worst first; UNKNOWN stands between WARNING and CRITICAL. Beside it what is beyond its limit, what was found, " +
+			"and why the look failed, one of each. A click on a target opens the board that shows it in full. " +
+			"Aim for OK in the first row, ages below the check's interval, and looks that take a small part of it.",
 		view: sortedBy(merged(rows(),
-			verdictColumn("Value #verdict"), linkColumn("target", "Target"), column{name: "check", title: "Check"}, column{name: "reason", title: "Why it failed"},
-			unitColumn("Value #findings", "Findings", "short"), unitColumn("Value #age", "Age of the result", "s"),
-			unitColumn("Value #duration", "Last look took", "s"), unitColumn("Value #interval", "Looks every", "s"),
-			column{name: "instance", title: "Exporter"}, hiddenColumn("board"), hiddenColumn("Value #failure"), column{name: "job", title: "Job"},
+			verdictColumn("Value #verdict"), linkColumn("target", "Target"), column{name: "check", title: "Check"},
+			column{name: "metric", title: "Beyond its limit"}, column{name: "finding", title: "Found"}, column{name: "reason", title: "Why it failed"},
+			unitColumn("Value #ok", "Was OK", "s"), unitColumn("Value #age", "Looked at", "s"),
+			unitColumn("Value #duration", "Look took", "s"), unitColumn("Value #interval", "Looks every", "s"),
+			column{name: "instance", title: "Exporter"}, hiddenColumn("board"),
+			hiddenColumn("Value #limit"), hiddenColumn("Value #found"), hiddenColumn("Value #failure"),
 		), "Verdict", true),
 		queries: []query{
-			{id: "verdict", expr: onBoard(badness(s.scope())), instant: true, format: formatTable},
-			{id: "failure", expr: onBoard(unnamed("belfry_check_failure_info" + s.scope())), instant: true, format: formatTable},
-			{id: "findings", expr: onBoard("sum by (job, instance, check, target) (belfry_check_finding" + s.scope() + ") > 0"), instant: true, format: formatTable},
-			{id: "age", expr: onBoard("time() - belfry_check_last_run_timestamp_seconds" + s.scope()), instant: true, format: formatTable},
-			{id: "duration", expr: onBoard(unnamed("belfry_check_duration_seconds" + s.scope())), instant: true, format: formatTable},
-			{id: "interval", expr: onBoard(unnamed("belfry_check_interval_seconds" + s.scope())), instant: true, format: formatTable},
+			list("verdict", badness(s.scope())),
+			list("limit", first("sum by ("+each+", metric) (belfry_check_beyond_limit"+s.scope(`severity="critical"`)+") * 1000 or sum by ("+each+", metric) (belfry_check_beyond_limit"+s.scope()+")")),
+			list("found", first(unnamed("belfry_check_finding"+s.scope()+" > 0"))),
+			list("failure", unnamed("belfry_check_failure_info"+s.scope())),
+			list("ok", "time() - belfry_check_last_ok_timestamp_seconds"+s.scope()),
+			list("age", "time() - belfry_check_last_run_timestamp_seconds"+s.scope()),
+			list("duration", unnamed("belfry_check_duration_seconds"+s.scope())),
+			list("interval", unnamed("belfry_check_interval_seconds"+s.scope())),
 		},
 	})
 }

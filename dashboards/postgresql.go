@@ -63,6 +63,6 @@ func drawPostgreSQL(s *sheet) {
 	s.over(name, "slot_retained", 8, 7)
 	s.over(name, "slot_lag", 8, 7)
 	s.over(name, "subscription_age", 8, 7)
-	s.heading("Findings and failures")
+	s.heading("What is wrong")
 	s.found()
 }

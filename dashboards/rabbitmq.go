@@ -19,7 +19,7 @@ func drawRabbitMQ(s *sheet) {
 	s.consumers()
 	s.heading("Workers")
 	s.workers()
-	s.heading("Findings and failures")
+	s.heading("What is wrong")
 	s.found()
 }
 

@@ -70,6 +70,8 @@ func drawZulip(s *sheet) {
 	})
 	s.heading("Queues and workers behind it")
 	s.queuesAndWorkers()
+	s.heading("What is wrong")
+	s.found()
 }
 
 // queuesAndWorkers is the part of two other boards that explains a slow Zulip.
