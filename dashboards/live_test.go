@@ -174,6 +174,27 @@ func TestEveryQuery(t *testing.T) {
 	a.await(t, "broken", nil, nothing)
 	a.names(t)
 	a.alerts(t)
+	a.documented(t)
+}
+
+// documented: the queries of the guide have a result, too.
+func (a audience) documented(t *testing.T) {
+	t.Helper()
+	guide, err := os.ReadFile("../docs/grafana.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, found := strings.Cut(string(guide), "```\n# how much")
+	text, _, ended := strings.Cut(text, "```")
+	if !found || !ended {
+		t.Fatal("docs/grafana.md has no block of queries")
+	}
+	for _, query := range strings.Split("# "+text, "\n\n") {
+		_, expr, _ := strings.Cut(query, "\n") // below its comment
+		if got, err := a.client.Instant(t.Context(), expr, time.Now()); err != nil || len(got) == 0 {
+			t.Errorf("the guide's query %s: %d series, %v; want some", expr, len(got), err)
+		}
+	}
 }
 
 // variables: every one offers something, and what it offers leaves the

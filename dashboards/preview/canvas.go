@@ -6,6 +6,7 @@ import (
 	"html"
 	"html/template"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/belfry-monitoring/belfry/dashboards/board"
@@ -61,10 +62,12 @@ func none(f board.Field) template.HTML {
 	return template.HTML(`<div class="none">` + html.EscapeString(text) + `</div>`)
 }
 
+// linesOf are the series of all queries, without values that are no numbers.
 func linesOf(p board.Panel, results []promquery.Result) ([]line, error) {
 	var lines []line
 	for _, r := range results {
 		for _, s := range r.Series {
+			s.Points = slices.DeleteFunc(slices.Clone(s.Points), func(p promquery.Point) bool { return math.IsNaN(p.Value) || math.IsInf(p.Value, 0) })
 			l := line{Series: s, refID: r.Target.RefID, name: board.Legend(r.Target.LegendFormat, s.Labels), target: r.Target}
 			field, err := p.FieldConfig.Of(l.name, l.refID)
 			if err != nil {

@@ -137,9 +137,6 @@ func (c canvas) curve(b *strings.Builder, v curve, left, right float64, y func(f
 		run = nil
 	}
 	for _, p := range v.Points {
-		if math.IsNaN(p.Value) || math.IsInf(p.Value, 0) {
-			continue
-		}
 		if p.Time-last > longest {
 			closeRun()
 			begin = p.Time
@@ -162,9 +159,7 @@ func bounds(curves []curve) (low, high float64) {
 	low, high = math.Inf(1), math.Inf(-1)
 	for _, v := range curves {
 		for _, p := range v.Points {
-			if !math.IsNaN(p.Value) && !math.IsInf(p.Value, 0) {
-				low, high = math.Min(low, p.Value), math.Max(high, p.Value)
-			}
+			low, high = math.Min(low, p.Value), math.Max(high, p.Value)
 		}
 	}
 	f := curves[0].field
