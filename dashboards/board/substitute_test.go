@@ -93,3 +93,34 @@ func TestParse(t *testing.T) {
 		}
 	}
 }
+
+// FuzzSubstitute: whatever stands in a query, what is not a variable stays.
+func FuzzSubstitute(f *testing.F) {
+	for _, seed := range []string{`up{job=~"$job"}`, "${job:queryparam}", "$", "$$job", "${", "$__range", `\\$job`} {
+		f.Add(seed, "a.b")
+	}
+	f.Fuzz(func(t *testing.T, text, value string) {
+		got, err := Substitute(text, Scope{Values: map[string][]string{"job": {value}}, Range: time.Hour})
+		if err == nil && !strings.Contains(text, "$") && got != text {
+			t.Errorf("Substitute(%q) = %q; want the same", text, got)
+		}
+	})
+}
+
+// FuzzParse: a file is a board or an error.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(`{"uid": "u", "panels": [{"type": "row", "panels": [{"id": 1, "fieldConfig": {"overrides": [{"matcher": {"id": "byName", "options": 3}}]}}]}]}`))
+	f.Add([]byte(`{"uid": "u", "panels": [{"fieldConfig": {"defaults": {"mappings": [{"type": "value", "options": []}]}}}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		b, err := Parse(data)
+		if err != nil {
+			return
+		}
+		for _, p := range b.Panels {
+			if field, err := p.FieldConfig.Of("a", "A"); err == nil {
+				field.Text(1)
+				field.ThresholdColor(1)
+			}
+		}
+	})
+}

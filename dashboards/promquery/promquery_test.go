@@ -88,3 +88,21 @@ func TestVariableValues(t *testing.T) {
 		t.Error("a query that is no label_values: no error; want one")
 	}
 }
+
+// FuzzParse: an answer of whatever listens at the URL is an error or series.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{`[{"metric":{"a":"b"},"value":[1,"2"]}]`, `[{"metric":{},"values":[[1,"2"],[3,"NaN"]]}]`, `[1,"2"]`, `[{"value":null}]`, `[[]]`, `{`} {
+		for _, kind := range []string{"vector", "matrix", "scalar"} {
+			f.Add(kind, []byte(seed))
+		}
+	}
+	f.Fuzz(func(t *testing.T, kind string, data []byte) {
+		series, err := parse(kind, data)
+		if err != nil {
+			return
+		}
+		for _, s := range series {
+			s.Last()
+		}
+	})
+}
