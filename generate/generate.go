@@ -1,5 +1,5 @@
 // Package generate makes the files that follow from the catalog and are
-// committed: Nagios objects and reference pages.
+// committed: Nagios objects, dashboards and reference pages.
 package generate
 
 import (
@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/belfry-monitoring/belfry/dashboards"
 	"github.com/belfry-monitoring/belfry/docs"
 	"github.com/belfry-monitoring/belfry/nagios"
 	"github.com/belfry-monitoring/belfry/nagios/icinga2"
@@ -29,6 +30,11 @@ func Files(root string) (map[string][]byte, error) {
 		}
 		files["docs/checks/"+d.Name+".md"] = docs.Page(d, string(prose))
 	}
+	boards, err := dashboards.Files(catalog)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(files, boards)
 	return files, nil
 }
 
