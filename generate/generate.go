@@ -1,16 +1,18 @@
 // Package generate makes the files that follow from the catalog and are
-// committed: Nagios objects and reference pages.
+// committed: Nagios objects, Prometheus rules and reference pages.
 package generate
 
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 
 	"github.com/belfry-monitoring/belfry/docs"
 	"github.com/belfry-monitoring/belfry/nagios"
 	"github.com/belfry-monitoring/belfry/plugins"
+	"github.com/belfry-monitoring/belfry/prometheus"
 )
 
 // Files returns the generated files by their path below the module's root,
@@ -22,6 +24,7 @@ func Files(root string) (map[string][]byte, error) {
 		"nagios/templates.cfg":  nagios.Templates(catalog),
 		"docs/checks/README.md": docs.Index(catalog),
 	}
+	maps.Copy(files, prometheus.Files(catalog))
 	for _, d := range catalog {
 		prose, err := os.ReadFile(filepath.Join(root, "plugins", plugins.Folder(d), "page.md"))
 		if err != nil {
