@@ -176,6 +176,12 @@ scrape_configs:
 	}
 	firing(chat, 1) // and Alertmanager keeps it to itself
 
+	// Prometheus is restarted: nobody is told that the database is well.
+	p.Stop()
+	p.Start()
+	firing(page, 1)
+	firing(chat, 1)
+
 	began = time.Now()
 	database.Start()
 	zulip.Heal()
@@ -192,6 +198,9 @@ scrape_configs:
 	for _, d := range hook.deliveries() {
 		if d.receiver == "pager" && d.labels["alertname"] != page {
 			t.Errorf("a second page for one fault: %v", d)
+		}
+		if d.status == "resolved" && d.at.Before(began) {
+			t.Errorf("resolved before the database was back: %v", d)
 		}
 	}
 

@@ -46,8 +46,10 @@ func CheckRules(catalog []*check.Definition) []byte {
 # limits of the exporter's configuration: what Nagios would say. It fires when
 # the check is in that state and was not OK once within the time in brackets
 # (Definition.Alert.For), whichever its states were. "for" would not do: a check
-# that is CRITICAL and WARNING in turn would never fire. States are compared
-# with ==, because UNKNOWN is 3 and not the worst.
+# that is CRITICAL and WARNING in turn would never fire. The third line is for
+# checks that are new, the last for those that are configured to look less
+# often than usual. States are compared with ==, because UNKNOWN is 3 and not
+# the worst.
 groups:
 `)
 	for _, d := range catalog {
@@ -92,11 +94,15 @@ func verdictRules(d *check.Definition, selector string) []rule {
 }
 
 // verdictExpr: in the state now, never OK within the time, and known for that
-// long: of a check that is new, or back after a gap, nothing is known before.
+// long, because of a check that is new, or back after a gap, nothing is known
+// before. Where the exporter's configuration gives a longer interval than the
+// definition, the third bad look decides all the same; what is probed, and an
+// exporter that has just been restarted, have no such time.
 func verdictExpr(selector string, state check.State, since time.Duration) string {
 	series := "belfry_check_state{" + selector + "}"
-	return fmt.Sprintf("%s == %d\n  unless min_over_time(%s[%s]) == 0\n  and last_over_time(%s[5m] offset %s)",
-		series, state, series, duration(since), series, duration(since))
+	return fmt.Sprintf("%s == %d\n  unless min_over_time(%s[%s]) == 0\n  and last_over_time(%s[5m] offset %s)\n"+
+		"  unless time() - belfry_check_last_ok_timestamp_seconds{%s} < 3.5 * belfry_check_interval_seconds{%[7]s}",
+		series, state, series, duration(since), series, duration(since), selector)
 }
 
 // why lists by what the verdict came about, as far as series say it: the

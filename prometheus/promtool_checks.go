@@ -27,6 +27,9 @@ type course struct {
 	states []int
 	// What goes with the state where it is not OK; empty for nothing.
 	reason, finding, beyond, severity string
+	// interval between looks as configured, of which the last one that was OK
+	// began that long before the first bad one; 0: the exporter does not say.
+	interval time.Duration
 }
 
 func (c *course) then(state int, steps int) {
@@ -48,7 +51,7 @@ func (c *course) firing(state check.State, a check.Alert) []bool {
 			known = known || age >= a.For && age <= a.For+5*time.Minute && c.states[then] != none
 		}
 		switch {
-		case c.states[now] == int(state) && known && !ok:
+		case c.states[now] == int(state) && known && !ok && 2*time.Duration(now-before)*step >= 5*c.interval:
 			active, left = true, now+1
 		case active && time.Duration(now-left)*step >= a.KeepFiringFor:
 			active = false
@@ -60,7 +63,8 @@ func (c *course) firing(state check.State, a check.Alert) []bool {
 
 // courses are the targets of the test of one check: one that stays in each
 // state and recovers, one that goes to and fro between bad states, one that is
-// OK now and then, one that is new, one that is too short.
+// OK now and then, one that is new, one that is too short, one whose looks are
+// far apart.
 func courses(d *check.Definition) []course {
 	a := d.Alerting()
 	bad, after := steps(a.For)+4, steps(max(a.KeepFiringFor, unreachableKeeps))+2
@@ -100,9 +104,21 @@ func courses(d *check.Definition) []course {
 	short := course{target: "too short"}
 	short.then(int(check.OK), before)
 	short.then(int(check.Critical), steps(a.For)-1)
-	for _, c := range []*course{&fro, &soft, &fresh, &short} {
+	seldom := course{target: "looks seldom"}
+	seldom.then(int(check.OK), before)
+	seldom.then(int(check.Critical), bad)
+	for _, c := range []*course{&fro, &soft, &fresh, &short, &seldom} {
 		c.then(int(check.OK), before+bad+after-len(c.states))
 		all = append(all, *c)
+	}
+	for i := range all {
+		switch all[i].target {
+		case "looks seldom":
+			all[i].interval = time.Duration(bad+1) * step // one look
+		case "new":
+		default:
+			all[i].interval = d.Interval
+		}
 	}
 	return all
 }
@@ -173,6 +189,16 @@ func (c *course) write(b *strings.Builder, d *check.Definition) {
 		}
 		return fmt.Sprint(state)
 	})
+	if c.interval > 0 {
+		constant := func(value time.Duration) {
+			fmt.Fprintf(b, "        values: '%d+0x%d'\n", int(value.Seconds()), len(c.states)-1)
+		}
+		labels := fmt.Sprintf("{job=\"belfry\",instance=\"tower:19742\",check=%q,target=%q}", d.Name, c.target)
+		b.WriteString("      - series: 'belfry_check_interval_seconds" + labels + "'\n")
+		constant(c.interval)
+		b.WriteString("      - series: 'belfry_check_last_ok_timestamp_seconds" + labels + "'\n")
+		constant(before*step - c.interval)
+	}
 	if c.reason != "" {
 		series("belfry_check_failure_info", fmt.Sprintf(",reason=%q", c.reason), bad("_"))
 	}
@@ -218,7 +244,7 @@ func (c *course) unreachable() []bool {
 	if c.reason != string(check.Dial) {
 		return make([]bool, len(c.states))
 	}
-	return c.firing(check.Critical, check.Alert{KeepFiringFor: unreachableKeeps})
+	return (&course{states: c.states}).firing(check.Critical, check.Alert{KeepFiringFor: unreachableKeeps})
 }
 
 // annotated writes what the alert of a state says at the moment.
