@@ -76,7 +76,12 @@ scrape_configs:
 
 	var asked []string
 	for _, r := range rules(t) {
-		asked = append(asked, selectors(r.Expr)...)
+		for _, s := range selectors(r.Expr) {
+			if strings.HasPrefix(s, "belfry_check_last_ok_") { // of what is OK only
+				s, _, _ = strings.Cut(s, "{")
+			}
+			asked = append(asked, s)
+		}
 		for _, text := range r.Annotations {
 			for _, s := range selectors(text) { // the rest of the selector is filled in there
 				if s, _, _ = strings.Cut(s, "{"); strings.HasPrefix(s, "belfry_check_") {
