@@ -27,7 +27,7 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0; }
 <p><a href="metrics">Metrics</a> · <a href="api/v1/checks">Checks as JSON</a></p>
 {{with .Discovery}}<h2>Found on this machine</h2>
 <p>No configuration was given. Looked for: {{range $i, $p := .LookedFor}}{{if $i}}, {{end}}{{$p}}{{end}}.
-What is found stays until a reload or restart. To keep it: <code>belfry_exporter --discover &gt; /etc/belfry/exporter.yml</code></p>
+What is found stays until a reload. To keep it: <code>belfry_exporter --discover &gt; /etc/belfry/exporter.yml</code></p>
 <ul>
 {{range .Problems}}<li>{{.}}</li>
 {{end}}{{range .Things}}<li>{{.Product}}, {{.Name}}: <b>{{.Outcome}}</b>. {{.Text}}{{range .Help}}<br><code>{{.}}</code>{{end}}</li>
