@@ -3,7 +3,7 @@
 #
 #   testbed/install.sh           PostgreSQL, RabbitMQ, pgBackRest, Nagios, Prometheus
 #   testbed/install.sh bench     also the tools that `make bench` compares with
-#   testbed/install.sh test      also what the tests need: backup tools, a proxy, npm for zulip-js, gcc for the race detector, PostgreSQL
+#   testbed/install.sh test      also what the tests need: backup tools, a proxy, Chromium, npm for zulip-js, gcc for the race detector, PostgreSQL
 #                                servers of the versions that Debian does not have (from npm, into /var/cache/belfry-testbed)
 #
 # The machine may be somebody's server: no service is started, stopped, replaced or enabled for the next boot, no database
@@ -41,7 +41,7 @@ wanted() {
 		case $set in
 		bench) printf '%s\n' check-postgres nagios-plugins-rabbitmq hyperfine time ;;
 		test)
-			printf '%s\n' barman borgbackup restic
+			printf '%s\n' barman borgbackup restic chromium
 			command -v node >/dev/null || echo nodejs
 			command -v npm >/dev/null || echo npm
 			echo tinyproxy-bin
