@@ -42,6 +42,8 @@ type Exporter struct {
 	perCheck  perCheck
 
 	distributions atomic.Pointer[map[pair]*distributions] // never changed in place
+	checks        atomic.Pointer[map[pair]*config.Check]  // as configured, never changed in place
+	reloadErr     atomic.Pointer[error]                   // of the newest reload, nil for none
 
 	reloading    sync.Mutex
 	reloadGood   prometheus.Gauge
@@ -69,8 +71,9 @@ func New(o Options) (*Exporter, error) {
 		}),
 	}
 	e.distributions.Store(&map[pair]*distributions{})
+	e.checks.Store(&map[pair]*config.Check{})
 	e.scheduler = schedule.New(schedule.Options{
-		Seed: o.Seed, Finished: e.finished,
+		Seed: o.Seed, Finished: e.finished, Text: plugin.FirstLine,
 		Delayed: func(d time.Duration) { e.delay.Observe(d.Seconds()) },
 	})
 	if err := e.register(); err != nil {
@@ -90,8 +93,10 @@ func (e *Exporter) Reload() error {
 	}
 	if err != nil {
 		e.reloadGood.Set(0)
+		e.reloadErr.Store(&err)
 		return err
 	}
+	e.reloadErr.Store(nil)
 	e.reloadGood.Set(1)
 	e.reloadGoodAt.SetToCurrentTime()
 	return nil
@@ -111,6 +116,11 @@ func (e *Exporter) apply(c *config.Config) error {
 		return err
 	}
 	e.distributions.Store(&kept)
+	configured := make(map[pair]*config.Check, len(c.Checks))
+	for _, one := range c.Checks {
+		configured[pair{one.Definition.Name, one.Target}] = one
+	}
+	e.checks.Store(&configured)
 	for _, one := range c.Checks {
 		if one.PrepareErr != nil {
 			e.log.Warn("a check is not ready to look", "check", one.Definition.Name, "target", one.Target, "line", one.Line, "err", one.PrepareErr)
@@ -121,6 +131,11 @@ func (e *Exporter) apply(c *config.Config) error {
 	}
 	e.log.Info("configuration in use", "file", e.options.ConfigFile, "checks", len(c.Checks), "concurrency", c.Places)
 	return nil
+}
+
+// configured returns the configuration of a check, nil where there is none.
+func (e *Exporter) configured(name, target string) *config.Check {
+	return (*e.checks.Load())[pair{name, target}]
 }
 
 // job makes a configured check something that can be scheduled. Its looks are
@@ -162,7 +177,7 @@ func (e *Exporter) finished(before, now *check.Result) any {
 		if now.State == check.OK {
 			level = slog.LevelInfo
 		}
-		log.Log(context.Background(), level, "state changed", "from", was, "to", now.State, "text", plugin.Describe(now).Text)
+		log.Log(context.Background(), level, "state changed", "from", was, "to", now.State, "text", plugin.FirstLine(now))
 	}
 	return e.series(now)
 }
