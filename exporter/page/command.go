@@ -21,52 +21,51 @@ type Command struct {
 // plugin's flags are the configuration's options by the same names, and the
 // common ones.
 func makeCommand(c *config.Check) Command {
-	args := []string{c.Definition.Plugin()}
+	words := []string{c.Definition.Plugin()}
+	add := func(flag, value string) { words = append(words, "--"+flag+"="+quote(value)) }
 	if c.Target != "" {
-		args = append(args, "--target="+c.Target)
+		add("target", c.Target)
 	}
 	if c.Timeout != c.Definition.Timeout {
-		args = append(args, "--timeout="+c.Timeout.String())
+		add("timeout", c.Timeout.String())
 	}
 	if c.TimeoutState != nil {
-		args = append(args, "--timeout-state="+strings.ToLower(c.TimeoutState.String()))
-	}
-	words := make([]string, 0, len(args))
-	for _, a := range args {
-		words = append(words, quote(a))
+		add("timeout-state", strings.ToLower(c.TimeoutState.String()))
 	}
 	var hints []string
 	for _, o := range c.Options() {
 		if !o.Secret {
 			for _, v := range o.Values {
-				words = append(words, quote("--"+o.Name+"="+v))
+				add(o.Name, v)
 			}
 			continue
 		}
-		hint := fmt.Sprintf("--%s is left out: it is or holds a secret, which must not stand on a command line.", o.Name)
-		if o.Instead != "" {
-			hint = fmt.Sprintf("--%s holds a secret that stands in the exporter's configuration: use %s.", o.Name, o.Instead)
-		}
-		if hint = visible(hint); !slices.Contains(hints, hint) {
-			hints = append(hints, hint)
-		}
+		hints = append(hints, visible(hint(o)))
 		if file, _, ok := strings.Cut(o.Instead, " FILE"); ok {
 			words = append(words, file+"=FILE")
 		}
 	}
 	for _, l := range c.Limits {
-		words = append(words, quote("--"+strings.ToLower(l.Severity.String())+"="+l.String()))
+		add(strings.ToLower(l.Severity.String()), l.String())
 	}
 	for _, key := range sortedKeys(c.Severities) {
-		words = append(words, quote("--severity="+key+"="+strings.ToLower(c.Severities[key].String())))
+		add("severity", key+"="+strings.ToLower(c.Severities[key].String()))
 	}
 	for _, part := range c.Only {
-		words = append(words, quote("--only="+part))
+		add("only", part)
 	}
 	for _, part := range c.Skip {
-		words = append(words, quote("--skip="+part))
+		add("skip", part)
 	}
 	return Command{Text: wrap(words), Hints: hints}
+}
+
+// hint says how to give a secret that the command line leaves out.
+func hint(o config.Option) string {
+	if o.Instead == "" {
+		return fmt.Sprintf("--%s is left out: it is or holds a secret, which must not stand on a command line.", o.Name)
+	}
+	return fmt.Sprintf("--%s holds a secret that stands in the exporter's configuration: use %s.", o.Name, o.Instead)
 }
 
 // wrap joins words to a command, a long one with a line for each option.
@@ -81,7 +80,7 @@ func wrap(words []string) string {
 // quote makes a word of a POSIX shell that means exactly the text. What would
 // not be seen on the page is written in octal.
 func quote(text string) string {
-	if text != "" && strings.IndexFunc(text, special) < 0 {
+	if strings.IndexFunc(text, special) < 0 && text != "" {
 		return text
 	}
 	if hides(text) && !strings.HasSuffix(text, "\n") { // a command substitution loses line ends at its end

@@ -19,7 +19,7 @@ func TestOverviewHTML(t *testing.T) {
 	text := overview(t, mixed(t), everything, Notice{Title: "Found & read", Text: "1 < 2", Help: "grant it"})
 	for _, want := range []string{
 		"<title>1 CRITICAL, 1 UNKNOWN · Belfry</title>",
-		`<h1 class="verdict critical"><span class="sign" aria-hidden="true">✕</span>1 of 5 checks is CRITICAL</h1>`,
+		`<h1 class="verdict critical"><span class="sign" aria-hidden="true">✕</span><span>1 of 5 checks is CRITICAL</span></h1>`,
 		`<aside class="notice"><h2>Found &amp; read</h2><p>1 &lt; 2</p><p class="help">grant it</p></aside>`,
 		`<li><a class="critical" href="?state=critical"><span class="sign" aria-hidden="true">✕</span><b>1</b> CRITICAL</a></li>`,
 		`<a href="check/fake/bad"><bdi>bad</bdi><span class="check">fake</span></a>`,
@@ -64,7 +64,7 @@ func TestCheckHTML(t *testing.T) {
 		`<p class="lead">replay is paused on db3, 1 more problem of 3</p>`,
 		`<a href="https://github.com/belfry-monitoring/belfry/blob/main/docs/checks/fake.md" rel="noreferrer">`,
 		`<dt>in this state</dt><dd>for 5 min 12 s, <time datetime="2026-11-25T14:25:00Z">2026-11-25 14:25:00 UTC</time></dd>`,
-		"<code>check_fake \\\n  --target=bad \\\n  --host=db2 \\\n  --host=db3 \\\n  --password-file=FILE \\\n  &#39;--critical=lag{standby=db*}=67108864&#39;",
+		"<code>check_fake \\\n  --target=bad \\\n  --host=db2 \\\n  --host=db3 \\\n  --password-file=FILE \\\n  --critical=&#39;lag{standby=db*}=67108864&#39;",
 		"--password holds a secret that stands in the exporter&#39;s configuration: use --password-file FILE",
 		"Run it on db1.example as user belfry,",
 		`<td>replay is paused on db3</td><td class="what">finding paused</td>`,
