@@ -2,14 +2,18 @@ package exporter
 
 import (
 	"fmt"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp/kb"
+	"github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/belfry-monitoring/belfry/testbed"
 	"github.com/belfry-monitoring/belfry/testbed/browser"
@@ -206,4 +210,38 @@ func TestManyChecksInBrowser(t *testing.T) {
 	if n := browser.Eval[int](p, "document.querySelectorAll('.checks tbody tr').length"); n != 1 {
 		t.Errorf("the filter shows %d rows; want 1", n)
 	}
+}
+
+// A browser that was given user and password in the address keeps them for
+// what the script asks for.
+func TestPageBehindBasicAuthInBrowser(t *testing.T) {
+	w := newWorld(t)
+	e, path := w.start(t, "spread: 0s\nchecks: [{check: fake, target: a}]\n")
+	defer w.stop(t, e)
+	webConfig := filepath.Join(filepath.Dir(path), "web.yml")
+	write(t, webConfig, "basic_auth_users:\n  operator: $2a$04$vIRjs2CSzg2DA1tLC0sZyesHlBI4Ezxh6ljN1noUDTgm5Z3rkUxNG\n") // swordfish
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	server := newServer(e.Handler(), log)
+	served := make(chan error, 1)
+	go func() { served <- web.Serve(l, server, &web.FlagConfig{WebConfigFile: &webConfig}, log) }()
+	defer func() {
+		server.Close()
+		<-served
+	}()
+	host := l.Addr().String()
+	p := browser.Start(t).Page(browser.Screen{Width: 360, Height: 740})
+	p.Open("http://operator:swordfish@" + host + "/?refresh=5")
+	const asOf = "document.querySelector('.asof time').textContent"
+	before := browser.Eval[string](p, asOf)
+	p.Await(fmt.Sprintf("%s !== %q", asOf, before))
+	if !browser.Eval[bool](p, "document.getElementById('trouble').hidden && document.querySelectorAll('.checks tbody tr').length === 1") {
+		t.Errorf("the page shows %q", browser.Eval[string](p, "document.body.innerText"))
+	}
+	p.Click(".c-name a")
+	p.Await("document.querySelector('.command')")
+	sound(t, p, "http://"+host)
 }

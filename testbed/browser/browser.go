@@ -4,13 +4,11 @@ package browser
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
-	"strings"
 	"sync"
 	"time"
 
@@ -80,9 +78,7 @@ type Screen struct {
 	Width, Height int64
 	Scale         float64 // device pixels of a pixel; 0: 1
 	Dark          bool
-	NoScript      bool   // as with JavaScript switched off
-	User          string // for basic auth
-	Password      string
+	NoScript      bool // as with JavaScript switched off
 }
 
 // Page is a tab.
@@ -110,15 +106,10 @@ func (b *Browser) Page(s Screen) *Page {
 		scheme = "dark"
 	}
 	p.do("prepare a tab", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		headers := network.Headers{}
-		if s.User != "" {
-			headers["Authorization"] = "Basic " + base64.StdEncoding.EncodeToString([]byte(s.User+":"+s.Password))
-		}
 		return errors.Join(
 			call(ctx, t, network.Enable, network.EnableParams{}),
 			call(ctx, t, cdplog.Enable, cdp.Empty{}),
 			call(ctx, t, runtime.Enable, cdp.Empty{}),
-			call(ctx, t, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: headers}),
 			call(ctx, t, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
 				Width: s.Width, Height: s.Height, DeviceScaleFactor: max(s.Scale, 1), Mobile: s.Width < 600,
 			}),
@@ -256,7 +247,7 @@ func (p *Page) Elsewhere(address string) []string {
 	defer p.mu.Unlock()
 	var list []string
 	for _, r := range p.requests {
-		if !strings.HasPrefix(r, home.Scheme+"://"+home.Host+"/") {
+		if at, err := url.Parse(r); err != nil || at.Scheme != home.Scheme || at.Host != home.Host {
 			list = append(list, r)
 		}
 	}
