@@ -63,7 +63,7 @@ func TestCheckHTML(t *testing.T) {
 		`<link rel="stylesheet" href="../../static/page.css?v=`, `<a href="../.././">Belfry</a>`,
 		`<p class="lead">replay is paused on db3, 1 more problem of 3</p>`,
 		`<a href="https://github.com/belfry-monitoring/belfry/blob/main/docs/checks/fake.md" rel="noreferrer">`,
-		`<dt>in this state</dt><dd>for 5 min 12 s · <time datetime="2026-11-25T14:25:00Z">2026-11-25 14:25:00 UTC</time></dd>`,
+		`<dt>in this state</dt><dd>for 5 min 12 s <time datetime="2026-11-25T14:25:00Z">2026-11-25 14:25:00 UTC</time></dd>`,
 		"<code>check_fake \\\n  --target=bad \\\n  --host=db2 \\\n  --host=db3 \\\n  --password-file=FILE \\\n  --critical=&#39;lag{standby=db*}=67108864&#39;",
 		"--password holds a secret that stands in the exporter&#39;s configuration: use --password-file FILE",
 		"Run it on db1.example as user belfry,",

@@ -134,7 +134,7 @@ func (s *stage) takePictures(bed *testbed.Bed, into string) error {
 		whole      bool
 	}{
 		{"status-page", "", browser.Screen{Width: 1180, Height: 760}, false},
-		{"status-page-check", check, browser.Screen{Width: 1180, Height: 1020}, false},
+		{"status-page-check", check, browser.Screen{Width: 1180, Height: 960}, false},
 		{"status-page-phone", "", browser.Screen{Width: 360, Height: 760, Scale: 2}, false},
 		{"status-page-phone-dark", check, browser.Screen{Width: 360, Height: 760, Scale: 2, Dark: true}, false},
 	} {
