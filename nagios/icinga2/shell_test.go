@@ -2,7 +2,6 @@ package icinga2_test
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,6 +27,7 @@ type instance struct {
 // exit code, text and performance data as Icinga parsed them are what the
 // plugin printed for it, and what it says at a shell with the same options.
 func TestEveryCommandSaysWhatItSaysAtAShell(t *testing.T) {
+	t.Parallel()
 	bed := testbed.New(t)
 	server := bed.Postgres(testbed.PostgresOptions{})
 	password := bed.WriteFileFor("nagios", "pg-password", server.Password(testbed.RoleMonitor)+"\n", 0o600)
@@ -41,7 +41,7 @@ func TestEveryCommandSaysWhatItSaysAtAShell(t *testing.T) {
 	workers := "pattern = " + literal("icinga_"+filepath.Base(bed.Dir())) + "\n skip = \"oom_kills\"\n expect = " // the kernel's kills are the machine's
 	chat := zulipserver.StartTest(t, zulipserver.Options{})
 	zuliprc := bed.WriteFileFor("nagios", "bot.zuliprc", chat.Zuliprc(chat.AddUser(zulipserver.User{Email: "bot@chat.example.org", Bot: true})), 0o400)
-	closed := refusing(t)
+	closed := fmt.Sprint(bed.Port()) // reserved, and nobody listens
 
 	postgres := fmt.Sprintf("host = \"127.0.0.1\"\n port = %d\n user = %q\n", server.Port, testbed.RoleMonitor)
 	instances := []instance{
@@ -200,17 +200,4 @@ func outputs(t *testing.T, dir string) map[string][]string {
 		printed[command] = append(printed[command], string(text))
 	}
 	return printed
-}
-
-// refusing is a port of the loopback interface that nobody listens on for
-// some time.
-func refusing(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }

@@ -13,6 +13,7 @@ import (
 // What docs/icinga.md says of Icinga's own ways: values that do not arrive as
 // they were meant, and outputs that no plugin of ours makes.
 func TestTrapsThatThePageNames(t *testing.T) {
+	t.Parallel()
 	bed := testbed.New(t)
 	dir := bed.MkdirFor("nagios", "plugins", 0o755)
 	plugin := func(name, text string) {
