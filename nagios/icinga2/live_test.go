@@ -62,7 +62,7 @@ object Host "more" {
 	if err != nil {
 		t.Fatalf("icinga2 daemon -C: %v", err)
 	}
-	for _, want := range []string{"Instantiated 19 Services", "Instantiated 5 Dependencies", "Instantiated 19 Notifications"} {
+	for _, want := range []string{"Instantiated 20 Services", "Instantiated 5 Dependencies", "Instantiated 20 Notifications"} {
 		if !strings.Contains(output, want) {
 			t.Errorf("icinga2 daemon -C lacks %q:\n%s", want, output)
 		}

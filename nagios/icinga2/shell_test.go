@@ -39,6 +39,9 @@ func TestEveryCommandSaysWhatItSaysAtAShell(t *testing.T) {
 	}
 	bed.Worker(testbed.WorkerOptions{Name: "worker", Argv: testbed.ZulipWorker("icinga_" + filepath.Base(bed.Dir()))})
 	workers := "pattern = " + literal("icinga_"+filepath.Base(bed.Dir())) + "\n skip = \"oom_kills\"\n expect = " // the kernel's kills are the machine's
+	jobs := bed.MkdirFor("nagios", "jobs", 0o755)
+	bed.WriteFileFor("nagios", filepath.Join(jobs, "check-backup"), fmt.Sprintf("%d|1|WARNING|größe ; $x\n", time.Now().Unix()), 0o644)
+	bed.WriteFileFor("nagios", filepath.Join(jobs, "check-old"), fmt.Sprintf("%d|0|OK|all is well\n", time.Now().Unix()-600), 0o644)
 	chat := zulipserver.StartTest(t, zulipserver.Options{})
 	zuliprc := bed.WriteFileFor("nagios", "bot.zuliprc", chat.Zuliprc(chat.AddUser(zulipserver.User{Email: "bot@chat.example.org", Bot: true})), 0o400)
 	closed := fmt.Sprint(bed.Port()) // reserved, and nobody listens
@@ -56,6 +59,8 @@ func TestEveryCommandSaysWhatItSaysAtAShell(t *testing.T) {
 		{"send_receive_time", "chat", "sender_zuliprc = " + literal(zuliprc) + "\n receiver_zuliprc = " + literal(zuliprc) + "\n warning = 15\n critical = 18", check.OK, "ZULIP SEND RECEIVE TIME OK"},
 		{"backup", "dumps", "path = [ " + literal(dumps) + " ]\n stat_only = true\n warning = { completed = \"2h\" }", check.OK, "BACKUP OK"},
 		{"backup", "young", "path = " + literal(dumps) + "\n critical = [ \"backups=5:\", \"completed=26h\" ]", check.Critical, "below 5"},
+		{"cron_file", "jobs", "file = " + literal(filepath.Join(jobs, "check-*")) + "\n critical = { written = \"1h\", \"written{file=check-o*}\" = \"5min\" }", check.Critical, "check-old: age"},
+		{"cron_file", "warns", "file = " + literal("backup="+filepath.Join(jobs, "check-backup")), check.Warning, "backup: größe ; $x"},
 		{"worker_memory", "workers", workers + "1", check.OK, "WORKER MEMORY OK"},
 		{"worker_memory", "few", workers + "\"900:\"", check.Critical, "900"},
 	}
