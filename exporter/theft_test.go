@@ -74,7 +74,7 @@ func newTrap(t *testing.T, listener net.Listener, offer *tls.Config, answer func
 			trap.note(nil, 1)
 			wg.Go(func() {
 				defer conn.Close()
-				conn.SetDeadline(time.Now().Add(20 * time.Second)) //nolint:errcheck // then it hangs, and the test says so
+				conn.SetDeadline(time.Now().Add(time.Minute)) //nolint:errcheck // then it hangs, and the test says so
 				trap.serve(conn)
 			})
 		}
@@ -200,7 +200,7 @@ func TestCredentialsCannotBeStolen(t *testing.T) {
 	write(t, evilPassfile, "*:*:*:*:"+password+"\n")
 	path := filepath.Join(dir, "exporter.yml")
 	write(t, path, strings.NewReplacer("PW", secret, "PORT", port).Replace(`
-defaults: {timeout: 5s}
+defaults: {timeout: 60s}
 modules:
   pg:
     check: postgres_replication_lag
