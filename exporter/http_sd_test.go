@@ -78,8 +78,8 @@ func TestDocumentedModules(t *testing.T) {
 		write(t, path, block)
 		testbed.Promtool(t, "check", "config", path)
 	}
-	if found < 3 {
-		t.Errorf("docs/probes.md has %d scrape configurations; want 3", found)
+	if found < 2 {
+		t.Errorf("docs/probes.md has %d scrape configurations; want 2", found)
 	}
 }
 
