@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 	"strings"
 	"testing"
@@ -134,4 +135,34 @@ func TestReadyWithModulesOnly(t *testing.T) {
 	if status, body := get(e.Handler(), "GET", "/-/ready"); status != 200 {
 		t.Errorf("GET /-/ready = %d %s; want 200", status, body)
 	}
+}
+
+// What the exporter itself cannot do is said of no target.
+func TestProbesAtOnceAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		e, _ := w.start(t, "probe_concurrency: 1\nmodules:\n  fake:\n    check: fake\n    options: {mode: slow}\n    targets: {a: x, b: y}\n    targets_pattern: 'free[0-9]'\n")
+		defer w.stop(t, e)
+		h := e.Handler()
+		first := make(chan string)
+		go func() {
+			_, body := get(h, "GET", "/probe?module=fake&target=a")
+			first <- body
+		}()
+		synctest.Wait()
+		began := time.Now()
+		response := ask(h, "GET", "/probe?module=fake&target=b", "X-Prometheus-Scrape-Timeout-Seconds", "5")
+		body, _ := io.ReadAll(response.Body)
+		const want = "no look: the exporter is too busy: no place for the look came free in half of its time, of 1\n"
+		if response.StatusCode != 503 || string(body) != want || time.Since(began) != 2250*time.Millisecond {
+			t.Errorf("without a place: %d %s after %v; want 503 %s after 2.25s", response.StatusCode, body, time.Since(began), want)
+		}
+		// Strangers take no place from what is configured, nor the other way round.
+		response = ask(h, "GET", "/probe?module=fake&target=free1", "X-Prometheus-Scrape-Timeout-Seconds", "1")
+		if body, _ := io.ReadAll(response.Body); response.StatusCode != 200 {
+			t.Errorf("a free-form target meanwhile: %d %s; want 200", response.StatusCode, body)
+		}
+		wantLines(t, metrics(h), `belfry_exporter_probe_running_looks 1`, `belfry_exporter_probe_waiting_looks 0`, `belfry_exporter_probes_total{outcome="busy"} 1`)
+		wantLines(t, <-first, `belfry_check_timed_out{check="fake",target="a"} 1`)
+	})
 }
