@@ -129,7 +129,7 @@ func TestLiveExampleTellsOnce(t *testing.T) {
 		t.Errorf("told of the replication while PostgreSQL is down: %q", mails)
 	}
 	// It is back, but the standby is not: that must be told now.
-	l = listen(t, s.port)
+	listen(t, s.port)
 	s.awaitMail("RECOVERY db1/PostgreSQL port is OK")
 	mail := s.awaitMail("PROBLEM db1/PostgreSQL replication is CRITICAL")
 	for _, want := range []string{"POSTGRES REPLICATION LAG CRITICAL: connect to db1", "What to do: https://github.com/belfry-monitoring/belfry/blob/main/docs/checks/postgres_replication_lag.md", "oncall@example.org", `: a \`} {
