@@ -144,7 +144,9 @@ func TestLiveExampleTellsOnce(t *testing.T) {
 	// NRPE is down: one mail for the machine, none for what is behind it, but
 	// still one of what its users feel.
 	s.say("alive", 2, "connect to address 127.0.0.10 port 5666: Connection refused")
-	s.awaitMail("PROBLEM zulip1/NRPE is CRITICAL")
+	for _, host := range []string{"zulip1", "db1", "db2"} {
+		s.awaitMail("PROBLEM " + host + "/NRPE is CRITICAL")
+	}
 	for _, behind := range []string{"check_disk", "check_rabbitmq_port", "check_rabbitmq_queues", "check_rabbitmq_consumers", "check_worker_memory", "check_cron_file"} {
 		s.say(behind, 3, "CHECK_NRPE: cannot connect")
 	}
