@@ -49,7 +49,7 @@ func TestLiveNagiosOverABrokenWay(t *testing.T) {
 	var services strings.Builder
 	services.WriteString(hostHere)
 	service := func(name, use, command string, more ...string) {
-		every := 30
+		every := 5
 		if name == "alive" || strings.HasSuffix(name, "-fine") {
 			every = 2 // seconds
 		}
