@@ -55,7 +55,8 @@ type state struct {
 	next         time.Time
 	runs         [4]uint64 // by state
 	abandoned    uint64
-	history      []Entry // oldest first
+	lastOK       time.Time // start of the newest look that was OK; zero: none
+	history      []Entry   // oldest first
 }
 
 // dueGrace is what a look may take beyond its timeout to be recorded.
@@ -190,6 +191,9 @@ func (r *runner) record(result *check.Result) {
 	r.update(func(s *state) {
 		s.running, s.result, s.derived = false, result, derived
 		s.runs[min(result.State, check.Unknown)]++
+		if result.State == check.OK {
+			s.lastOK = result.Started
+		}
 		s.hangingSince = time.Time{}
 		if result.Abandoned != nil {
 			s.hangingSince = result.Started

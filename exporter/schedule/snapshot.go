@@ -37,6 +37,7 @@ type Snapshot struct {
 
 	Runs      [4]uint64 // finished looks by state
 	Abandoned uint64    // of these, those that ignored their deadline
+	LastOK    time.Time // start of the newest look that was OK; zero: none
 	History   []Entry   // oldest first, at most HistoryLength
 }
 
@@ -47,7 +48,7 @@ func (r *runner) snapshot(now time.Time) Snapshot {
 	snap := Snapshot{
 		Definition: r.job.Definition, Target: r.job.Target, Interval: r.job.Interval, Timeout: r.job.Timeout,
 		Result: s.result, Derived: s.derived, Next: s.next, Running: s.running, HangingSince: s.hangingSince,
-		Runs: s.runs, Abandoned: s.abandoned, History: s.history,
+		Runs: s.runs, Abandoned: s.abandoned, LastOK: s.lastOK, History: s.history,
 	}
 	hanging := !s.hangingSince.IsZero()
 	hangText := hangingText(s.hangingSince, r.job.Timeout)
