@@ -163,11 +163,16 @@ func (e *Exporter) Gather() ([]*dto.MetricFamily, error) {
 			s.add(of.family, of.metrics...)
 		}
 	}
+	return s.sorted(all), err
+}
+
+// sorted returns the families with those that there are already, by name.
+func (s *scrape) sorted(all []*dto.MetricFamily) []*dto.MetricFamily {
 	for _, f := range s.families {
 		all = append(all, f)
 	}
 	slices.SortFunc(all, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
-	return all, err
+	return all
 }
 
 // perCheck are the families of what the scheduler knows of each check.

@@ -19,11 +19,8 @@ import (
 // which it reads the prose of the pages from.
 func Files(root string) (map[string][]byte, error) {
 	catalog := plugins.Catalog()
-	files := map[string][]byte{
-		"nagios/commands.cfg":   nagios.Commands(catalog),
-		"nagios/templates.cfg":  nagios.Templates(catalog),
-		"docs/checks/README.md": docs.Index(catalog),
-	}
+	files := map[string][]byte{"docs/checks/README.md": docs.Index(catalog)}
+	maps.Copy(files, nagios.Files(catalog))
 	maps.Copy(files, prometheus.Files(catalog))
 	for _, d := range catalog {
 		prose, err := os.ReadFile(filepath.Join(root, "plugins", plugins.Folder(d), "page.md"))

@@ -64,8 +64,7 @@ type Options struct {
 type Scheduler struct {
 	options Options
 	origin  time.Time // the grid of all slots starts here
-	bound   *places
-	hanging atomic.Int64 // looks that ignore their deadline, those of removed jobs included
+	room              // its hanging looks are those of removed jobs, too
 
 	setting sync.Mutex // one Set or Stop at a time
 	stopped bool
@@ -74,7 +73,7 @@ type Scheduler struct {
 
 // New makes a scheduler without jobs.
 func New(options Options) *Scheduler {
-	s := &Scheduler{options: options, origin: time.Now(), bound: newPlaces(1)}
+	s := &Scheduler{options: options, origin: time.Now(), room: room{bound: newPlaces(1)}}
 	s.runners.Store(&[]*runner{})
 	return s
 }
