@@ -4,6 +4,7 @@
 # make day        go through a day of situations, as root: SITUATION=regexp, WRITE=file
 # make bench      measure against the peers a user would pick; PART=plugins or PART=scale: those alone
 # make generate   bring generated files up to date
+# make previews   draw the dashboards from servers that run and break for minutes, into docs/images
 # make lint       gofmt, go vet, staticcheck
 # make new NAME=x lay out the folder of a new check
 
@@ -11,7 +12,7 @@ GO      ?= go
 PREFIX  ?= /usr/local
 FLAGS   := -trimpath -ldflags "-s -w"
 
-.PHONY: all test demo day bench generate lint new clean install
+.PHONY: all test demo day bench generate previews lint new clean install
 
 all:
 	@mkdir -p bin
@@ -38,6 +39,10 @@ bench: all
 
 generate:
 	$(GO) run ./generate/belfry_generate
+
+previews:
+	@testbed/install.sh test
+	$(GO) run ./dashboards/belfry_preview -dir /tmp/company -pictures docs/images
 
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt would change:"; gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -1,5 +1,6 @@
 // Package generate makes the files that follow from the catalog and are
-// committed: Nagios objects, Prometheus rules and reference pages.
+// committed: Nagios and Icinga objects, Prometheus rules, dashboards and
+// reference pages.
 package generate
 
 import (
@@ -9,8 +10,10 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/belfry-monitoring/belfry/dashboards"
 	"github.com/belfry-monitoring/belfry/docs"
 	"github.com/belfry-monitoring/belfry/nagios"
+	"github.com/belfry-monitoring/belfry/nagios/icinga2"
 	"github.com/belfry-monitoring/belfry/plugins"
 	"github.com/belfry-monitoring/belfry/prometheus"
 )
@@ -21,6 +24,7 @@ func Files(root string) (map[string][]byte, error) {
 	catalog := plugins.Catalog()
 	files := map[string][]byte{"docs/checks/README.md": docs.Index(catalog)}
 	maps.Copy(files, nagios.Files(catalog))
+	maps.Copy(files, icinga2.Files(catalog))
 	maps.Copy(files, prometheus.Files(catalog))
 	for _, d := range catalog {
 		prose, err := os.ReadFile(filepath.Join(root, "plugins", plugins.Folder(d), "page.md"))
@@ -29,6 +33,11 @@ func Files(root string) (map[string][]byte, error) {
 		}
 		files["docs/checks/"+d.Name+".md"] = docs.Page(d, string(prose))
 	}
+	boards, err := dashboards.Files(catalog)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(files, boards)
 	return files, nil
 }
 
