@@ -27,7 +27,7 @@ type spec struct {
 // boards are all boards, in the order of their links. Each definition of the
 // catalog is in the checks of exactly one.
 func boards() []spec {
-	return []spec{overview(), zulip(), postgresql(), rabbitmq(), backups(), exporterHealth()}
+	return []spec{overview(), zulip(), postgresql(), rabbitmq(), backups(), jobs(), exporterHealth()}
 }
 
 // Uncovered returns the names of the definitions that are on no board.
