@@ -18,6 +18,7 @@ import (
 	"github.com/belfry-monitoring/belfry/common/memory"
 	"github.com/belfry-monitoring/belfry/common/plugin"
 	"github.com/belfry-monitoring/belfry/exporter/config"
+	"github.com/belfry-monitoring/belfry/exporter/discover"
 	"github.com/belfry-monitoring/belfry/exporter/schedule"
 )
 
@@ -30,6 +31,10 @@ type Options struct {
 
 	// Memories keeps what checks remember over a restart; nil: not at all.
 	Memories *memory.Keeper
+
+	// Discover finds out what to look at as long as there is no ConfigFile;
+	// nil: the file must be there.
+	Discover Discoverer
 }
 
 // Exporter runs configured checks and serves their results.
@@ -45,10 +50,13 @@ type Exporter struct {
 	distributions atomic.Pointer[map[pair]*distributions] // never changed in place
 
 	reloading    sync.Mutex
+	configured   bool // a configuration file was in use; guarded by reloading
 	reloadGood   prometheus.Gauge
 	reloadGoodAt prometheus.Gauge
 	delay        prometheus.Histogram
 	ready        atomic.Bool // once ready, always ready
+
+	discovery atomic.Pointer[discover.Discovery] // nil: there is a configuration
 }
 
 // New makes an exporter without checks; Reload reads its configuration.
@@ -85,10 +93,7 @@ func New(o Options) (*Exporter, error) {
 func (e *Exporter) Reload() error {
 	e.reloading.Lock()
 	defer e.reloading.Unlock()
-	c, err := config.Load(e.options.ConfigFile, e.options.Catalog)
-	if err == nil {
-		err = e.apply(c)
-	}
+	err := e.load()
 	if err != nil {
 		e.reloadGood.Set(0)
 		return err
@@ -98,7 +103,23 @@ func (e *Exporter) Reload() error {
 	return nil
 }
 
-func (e *Exporter) apply(c *config.Config) error {
+func (e *Exporter) load() error {
+	if e.discovers() {
+		return e.discover(nil)
+	}
+	c, err := config.Load(e.options.ConfigFile, e.options.Catalog)
+	if err == nil {
+		err = e.apply(c, e.options.ConfigFile)
+	}
+	if err == nil {
+		e.discovery.Store(nil)
+		e.configured = true
+	}
+	return err
+}
+
+// apply puts a configuration into use; source says where it is from.
+func (e *Exporter) apply(c *config.Config, source string) error {
 	plan := schedule.Plan{Places: c.Places, Spread: c.Spread}
 	kept := keptDistributions(*e.distributions.Load(), c.Checks)
 	for _, one := range c.Checks {
@@ -124,7 +145,7 @@ func (e *Exporter) apply(c *config.Config) error {
 	if c.Places < c.PlacesNeeded {
 		e.log.Warn("looks may have to wait for each other when many targets hang", "concurrency", c.Places, "needed", c.PlacesNeeded)
 	}
-	e.log.Info("configuration in use", "file", e.options.ConfigFile, "checks", len(c.Checks), "concurrency", c.Places)
+	e.log.Info("configuration in use", "file", source, "checks", len(c.Checks), "concurrency", c.Places)
 	return nil
 }
 
@@ -189,7 +210,7 @@ func stateOf(r *check.Result) string {
 // adds is no reason to be taken out of service.
 func (e *Exporter) Ready() (ready bool, pending, jobs int) {
 	pending, jobs = e.scheduler.Pending(time.Now()), e.scheduler.Stats().Jobs
-	if pending == 0 && jobs > 0 {
+	if pending == 0 && (jobs > 0 || e.discovery.Load() != nil) {
 		e.ready.Store(true)
 	}
 	return e.ready.Load(), pending, jobs

@@ -34,8 +34,9 @@ const stopLimit = 10 * time.Second
 // Program is the exporter as a process.
 type Program struct {
 	Catalog []*check.Definition
-	Args    []string // without the name
-	Output  io.Writer
+	Args    []string  // without the name
+	Output  io.Writer // what is said: log, help, errors
+	Stdout  io.Writer // what --discover prints
 	// Reloads asks for a reload; nil for never.
 	Reloads <-chan os.Signal
 }
@@ -51,13 +52,15 @@ func Main(catalog []*check.Definition) int {
 	reloads := make(chan os.Signal, 1)
 	signal.Notify(reloads, syscall.SIGHUP)
 	defer signal.Stop(reloads)
-	return (&Program{Catalog: catalog, Args: os.Args[1:], Output: os.Stderr, Reloads: reloads}).Run(ctx)
+	return (&Program{Catalog: catalog, Args: os.Args[1:], Output: os.Stderr, Stdout: os.Stdout, Reloads: reloads}).Run(ctx)
 }
 
 // flags are the options of the process.
 type flags struct {
 	configFile  string
+	configGiven bool
 	configCheck bool
+	discovery   discoveryFlags
 	stateDir    string
 	stateEvery  time.Duration
 	web         *web.FlagConfig
@@ -77,10 +80,12 @@ func (p *Program) parse() (f *flags, code int, ok bool) {
 	}).UsageWriter(p.Output).ErrorWriter(p.Output)
 	app.HelpFlag.Short('h')
 	app.Version(version.Print("belfry_exporter"))
-	app.Flag("config.file", "YAML file that names the checks.").Default("/etc/belfry/exporter.yml").StringVar(&f.configFile)
+	app.Flag("config.file", "YAML file that names the checks. Without this option, and where the default file is missing, what runs on this machine is discovered and monitored.").
+		Default("/etc/belfry/exporter.yml").IsSetByUser(&f.configGiven).StringVar(&f.configFile)
 	app.Flag("config.check", "Read the configuration, say what is wrong with it, and exit: 0 when it is right and every check is ready to look.").BoolVar(&f.configCheck)
 	app.Flag("state-dir", "Keep what checks remember in this directory, so that a restart does not forget it; it must belong to the running user alone. Without one, nothing outlives the process.").StringVar(&f.stateDir)
 	app.Flag("state-interval", "How often what a check remembers is written at most; it is written at the end, too.").Default("5m").DurationVar(&f.stateEvery)
+	f.discovery.declare(app)
 	f.web = kingpinflag.AddFlags(app, defaultAddress)
 	promslogflag.AddFlags(app, &f.log)
 	_, err := app.Parse(p.Args)
@@ -101,6 +106,9 @@ func (p *Program) Run(ctx context.Context) int {
 		return code
 	}
 	log := promslog.New(&f.log)
+	if f.discovery.print {
+		return p.printDiscovery(ctx, f, log)
+	}
 	if f.configCheck {
 		return p.checkConfig(f, log)
 	}
@@ -111,7 +119,7 @@ func (p *Program) Run(ctx context.Context) int {
 	}
 	hostname, _ := os.Hostname() // without one, replicas may look at the same moments
 	e, err := New(Options{
-		ConfigFile: f.configFile, Catalog: p.Catalog, Logger: log, Memories: memories,
+		ConfigFile: f.configFile, Catalog: p.Catalog, Logger: log, Memories: memories, Discover: p.discoverer(ctx, f),
 		Seed: hostname + " " + strings.Join(*f.web.WebListenAddresses, " "),
 	})
 	if err == nil {
@@ -156,6 +164,7 @@ func (p *Program) serve(ctx context.Context, e *Exporter, f *flags, log *slog.Lo
 	writing, stopWriting := context.WithCancel(ctx)
 	defer stopWriting()
 	go e.writeMemories(writing)
+	go e.rediscover(writing, f.discovery.interval)
 	ended := make(chan error, 1)
 	go func() { ended <- web.ListenAndServe(server, f.web, log) }()
 	code := 0

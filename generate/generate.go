@@ -1,5 +1,6 @@
 // Package generate makes the files that follow from the catalog and are
-// committed: Nagios objects, dashboards and reference pages.
+// committed: Nagios and Icinga objects, Prometheus rules, dashboards and
+// reference pages.
 package generate
 
 import (
@@ -14,6 +15,7 @@ import (
 	"github.com/belfry-monitoring/belfry/nagios"
 	"github.com/belfry-monitoring/belfry/nagios/icinga2"
 	"github.com/belfry-monitoring/belfry/plugins"
+	"github.com/belfry-monitoring/belfry/prometheus"
 )
 
 // Files returns the generated files by their path below the module's root,
@@ -23,6 +25,7 @@ func Files(root string) (map[string][]byte, error) {
 	files := map[string][]byte{"docs/checks/README.md": docs.Index(catalog)}
 	maps.Copy(files, nagios.Files(catalog))
 	maps.Copy(files, icinga2.Files(catalog))
+	maps.Copy(files, prometheus.Files(catalog))
 	for _, d := range catalog {
 		prose, err := os.ReadFile(filepath.Join(root, "plugins", plugins.Folder(d), "page.md"))
 		if err != nil {

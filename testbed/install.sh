@@ -1,9 +1,9 @@
 #!/bin/sh
 # Installs the Debian packages whose servers the testbed starts, and nothing else.
 #
-#   testbed/install.sh           PostgreSQL, RabbitMQ, pgBackRest, Nagios, Prometheus
+#   testbed/install.sh           PostgreSQL, RabbitMQ, pgBackRest, Nagios, Prometheus, Alertmanager
 #   testbed/install.sh bench     also the tools that `make bench` compares with
-#   testbed/install.sh test      also what the tests need: Icinga, NRPE, sshd, backup tools, a proxy, a browser, npm for zulip-js, gcc for the race detector, PostgreSQL
+#   testbed/install.sh test      also what the tests need: Icinga, Redis, memcached, NRPE, sshd, backup tools, a proxy, a browser, npm for zulip-js, gcc for the race detector, PostgreSQL
 #                                servers of the versions that Debian does not have (from npm, into /var/cache/belfry-testbed)
 #
 # The machine may be somebody's server: no service is started, stopped, replaced or enabled for the next boot, no database
@@ -35,7 +35,7 @@ have_postgres() {
 
 # wanted ARG...: the packages that belong to the arguments; those with an equivalent in place are left out.
 wanted() {
-	printf '%s\n' rabbitmq-server pgbackrest nagios4-core prometheus
+	printf '%s\n' rabbitmq-server pgbackrest nagios4-core prometheus prometheus-alertmanager
 	have_postgres || echo postgresql-15
 	for set in "$@"; do
 		case $set in
@@ -45,7 +45,7 @@ wanted() {
 			printf '%s\n' barman borgbackup restic chromium fonts-dejavu-core
 			command -v node >/dev/null || echo nodejs
 			command -v npm >/dev/null || echo npm
-			echo tinyproxy-bin
+			printf '%s\n' tinyproxy-bin redis-server memcached
 			# Icinga, and what talks to its API.
 			printf '%s\n' icinga2-bin icinga2-common
 			command -v curl >/dev/null || echo curl
