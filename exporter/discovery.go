@@ -213,7 +213,7 @@ func (e *Exporter) discoveryNotices() []page.Notice {
 	text := "No configuration was given. Looked for: " + strings.Join(found.LookedFor, ", ") + ". "
 	switch {
 	case len(watched) > 0:
-		text += "Found and monitored until a reload or restart: " + strings.Join(watched, ", ") + "."
+		text += "Found, and monitored until a reload: " + strings.Join(watched, ", ") + "."
 	case len(others) == 0:
 		text += "Nothing was found."
 	}

@@ -56,7 +56,7 @@ func TestDiscoveryAndFile(t *testing.T) {
 	_, metrics := get(h, "GET", "/metrics")
 	wantLines(t, metrics, `belfry_exporter_discovered{outcome="watched",product="zulip"} 1`, `belfry_exporter_discovered{outcome="unwatched",product="redis"} 1`, `belfry_exporter_discovered{outcome="failed",product="memcached"} 0`)
 	_, page := get(h, "GET", "/")
-	for _, want := range []string{"No configuration was given. Looked for: Zulip, Redis.", "Found and monitored until a reload or restart: zulip a.", "<h2>redis &lt;b&gt;r&lt;/b&gt;: unwatched</h2><p>nobody &lt;i&gt;looks&lt;/i&gt;</p><p><code>grant &lt;u&gt;this&lt;/u&gt;</code></p>"} {
+	for _, want := range []string{"No configuration was given. Looked for: Zulip, Redis.", "Found, and monitored until a reload: zulip a.", "<h2>redis &lt;b&gt;r&lt;/b&gt;: unwatched</h2><p>nobody &lt;i&gt;looks&lt;/i&gt;</p><p><code>grant &lt;u&gt;this&lt;/u&gt;</code></p>"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("GET / =\n%s\nwant %s in it", page, want)
 		}

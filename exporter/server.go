@@ -43,7 +43,7 @@ func (e *Exporter) Handler() http.Handler {
 	asks.HandleFunc("GET /probe", e.serveProbe)
 	asks.HandleFunc("GET /discovery", e.serveDiscovery)
 	mux.Handle("/probe", bounded(asks, maxAsks))
-	mux.Handle("/discovery", bounded(asks, maxPages))
+	mux.Handle("/discovery", bounded(asks, maxScrapes))
 	mux.Handle("/-/healthy", bounded(probes, maxScrapes))
 	return mux
 }

@@ -49,7 +49,9 @@ func (d *Discovery) Recall(memory []byte, catalog []*check.Definition) error {
 	}
 	f := &Finder{Catalog: catalog}
 	for _, k := range list {
-		here := slices.ContainsFunc(d.Things, func(t Thing) bool { return t.Product == k.Product && t.key == k.Key && (k.Key != "" || t.Name == k.Name) })
+		here := slices.ContainsFunc(d.Things, func(t Thing) bool {
+			return t.Product == k.Product && t.key == k.Key && (k.Key != "" || t.Name == k.Name)
+		})
 		if here || !slices.Contains(Products(), k.Product) {
 			continue
 		}
