@@ -362,7 +362,7 @@ func TestExporterDiscovers(t *testing.T) {
 	redis := bed.Redis(testbed.RedisOptions{})
 	h.runs(worker.PID(), redis.PID())
 	wait("/metrics", `belfry_check_state{check="worker_memory",target="zulip"} 0`, `belfry_exporter_discovered{outcome="watched",product="zulip"} 1`, `belfry_exporter_discovered{outcome="unwatched",product="redis"} 1`)
-	wait("/", "worker_memory", redis.Addr()+": <b>unwatched</b>. Redis answers.", "delivery of messages")
+	wait("/", "worker_memory", "redis "+redis.Addr()+": unwatched</h2>", "Redis answers.", "delivery of messages")
 	var answer struct {
 		Discovery struct {
 			Found []struct {
