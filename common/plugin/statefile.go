@@ -24,3 +24,22 @@ func writeStateFile(path string, r *check.Result, now time.Time) error {
 	}
 	return nil
 }
+
+// stateFileOf finds --state-file on a command line that could not be read to
+// its end, because of an option before it; empty where there is none.
+func stateFileOf(args []string) string {
+	const name = "--state-file"
+	path := ""
+	for i, arg := range args {
+		switch {
+		case strings.HasPrefix(arg, name+"="):
+			path = strings.TrimPrefix(arg, name+"=")
+		case arg == name && i+1 < len(args):
+			path = args[i+1]
+		}
+	}
+	if strings.HasPrefix(path, "$_") {
+		return "" // a macro that Nagios did not find
+	}
+	return path
+}
