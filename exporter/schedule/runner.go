@@ -51,6 +51,8 @@ type state struct {
 	result       *check.Result // nil: not looked yet
 	derived      any
 	running      bool
+	waiting      bool         // for a place
+	since        time.Time    // of running or waiting
 	hangingSince time.Time // start of the look that ignores its deadline; zero: none
 	next         time.Time
 	runs         [4]uint64 // by state
@@ -70,6 +72,7 @@ func newRunner(s *Scheduler, job Job, spread time.Duration) *runner {
 	if r.memory == nil {
 		r.memory = &memory{}
 	}
+	s.longest.Store(max(s.longest.Load(), int64(job.Timeout))) // under Set's lock
 	r.due = r.added.Add(r.slots.first + job.Timeout + dueGrace)
 	r.state.Store(&state{next: r.added.Add(r.slots.first)})
 	r.ctx, r.cancel = context.WithCancel(context.Background())
@@ -168,15 +171,18 @@ func (r *runner) loop() {
 // abandoned; ok is false when the job has been removed meanwhile, whose
 // interrupted look says nothing.
 func (r *runner) run() (hang <-chan struct{}, ok bool) {
+	r.update(func(s *state) { s.waiting, s.since = true, time.Now() })
 	if !r.scheduler.bound.take(r.ctx) {
 		return nil, false
 	}
+	r.scheduler.move()
 	if delayed := r.scheduler.options.Delayed; delayed != nil {
 		delayed(max(time.Since(r.state.Load().next), 0))
 	}
-	r.update(func(s *state) { s.running = true })
+	r.update(func(s *state) { s.waiting, s.running, s.since = false, true, time.Now() })
 	result := r.look()
 	r.scheduler.bound.give()
+	r.scheduler.move()
 	if hang = result.Abandoned; hang != nil {
 		r.scheduler.hanging.Add(1)
 	}
