@@ -6,12 +6,13 @@
 # make generate   bring generated files up to date
 # make lint       gofmt, go vet, staticcheck
 # make new NAME=x lay out the folder of a new check
+# make install    plugins, exporter and systemd units, below DESTDIR and PREFIX
 
 GO      ?= go
 PREFIX  ?= /usr/local
 FLAGS   := -trimpath -ldflags "-s -w"
 
-.PHONY: all test demo day bench generate lint new clean install
+.PHONY: all test demo day bench generate lint new clean install install-units
 
 all:
 	@mkdir -p bin
@@ -48,10 +49,20 @@ new:
 	@test -n "$(NAME)" || { echo "usage: make new NAME=redis_memory"; exit 2; }
 	$(GO) run ./generate/belfry_new $(NAME)
 
-install: all
+install: all install-units
 	install -d $(DESTDIR)$(PREFIX)/lib/nagios/plugins $(DESTDIR)$(PREFIX)/bin
 	cp -P bin/check_* $(DESTDIR)$(PREFIX)/lib/nagios/plugins/
 	install bin/belfry_exporter $(DESTDIR)$(PREFIX)/bin/
+
+# Nothing is enabled, started or put into /etc.
+UNITS := belfry-exporter.service belfry-exporter.socket belfry-check@.service belfry-check@.timer
+install-units:
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d
+	for unit in $(UNITS); do \
+		sed 's,/usr/local/\(bin/belfry\|lib/nagios\),$(PREFIX)/\1,g' systemd/$$unit >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; \
+		chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; \
+	done
+	install -m 644 systemd/belfry.sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/belfry.conf
 
 clean:
 	rm -rf bin

@@ -19,6 +19,7 @@ import (
 	"github.com/belfry-monitoring/belfry/common/plugin"
 	"github.com/belfry-monitoring/belfry/exporter/config"
 	"github.com/belfry-monitoring/belfry/exporter/schedule"
+	"github.com/belfry-monitoring/belfry/exporter/systemd"
 )
 
 // Options of an exporter.
@@ -30,6 +31,9 @@ type Options struct {
 
 	// Memories keeps what checks remember over a restart; nil: not at all.
 	Memories *memory.Keeper
+
+	// Manager is told of reloads; nil: nobody is.
+	Manager *systemd.Manager
 }
 
 // Exporter runs configured checks and serves their results.
@@ -48,6 +52,7 @@ type Exporter struct {
 	reloadGoodAt prometheus.Gauge
 	delay        prometheus.Histogram
 	ready        atomic.Bool // once ready, always ready
+	refused      atomic.Bool // the configuration, when it was read last
 }
 
 // New makes an exporter without checks; Reload reads its configuration.
@@ -84,10 +89,13 @@ func New(o Options) (*Exporter, error) {
 func (e *Exporter) Reload() error {
 	e.reloading.Lock()
 	defer e.reloading.Unlock()
+	e.told(e.options.Manager.Reloading())
+	defer func() { e.told(e.options.Manager.Reloaded()) }()
 	c, err := config.Load(e.options.ConfigFile, e.options.Catalog)
 	if err == nil {
 		err = e.apply(c)
 	}
+	e.refused.Store(err != nil)
 	if err != nil {
 		e.reloadGood.Set(0)
 		return err
@@ -95,6 +103,14 @@ func (e *Exporter) Reload() error {
 	e.reloadGood.Set(1)
 	e.reloadGoodAt.SetToCurrentTime()
 	return nil
+}
+
+// told logs what the service manager could not be told, which is no reason to
+// do anything else.
+func (e *Exporter) told(err error) {
+	if err != nil {
+		e.log.Warn("the service manager cannot be told how the exporter is doing", "err", err)
+	}
 }
 
 func (e *Exporter) apply(c *config.Config) error {
