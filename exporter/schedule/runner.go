@@ -51,8 +51,8 @@ type state struct {
 	result       *check.Result // nil: not looked yet
 	derived      any
 	running      bool
-	waiting      bool         // for a place
-	since        time.Time    // of running or waiting
+	waiting      bool      // for a place
+	since        time.Time // of running or waiting
 	hangingSince time.Time // start of the look that ignores its deadline; zero: none
 	next         time.Time
 	runs         [4]uint64 // by state

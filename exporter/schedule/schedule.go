@@ -65,7 +65,7 @@ type Scheduler struct {
 	options Options
 	origin  time.Time // the grid of all slots starts here
 	bound   *places
-	hanging atomic.Int64 // looks that ignore their deadline, those of removed jobs included
+	hanging atomic.Int64              // looks that ignore their deadline, those of removed jobs included
 	moved   atomic.Pointer[time.Time] // when a look got or gave back its place last; nil: never
 	longest atomic.Int64              // the longest timeout of all jobs so far, in nanoseconds
 
