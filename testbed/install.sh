@@ -3,7 +3,7 @@
 #
 #   testbed/install.sh           PostgreSQL, RabbitMQ, pgBackRest, Nagios, Prometheus
 #   testbed/install.sh bench     also the tools that `make bench` compares with
-#   testbed/install.sh test      also what the tests need: backup tools, a proxy, npm for zulip-js, gcc for the race detector, PostgreSQL
+#   testbed/install.sh test      also what the tests need: backup tools, a proxy, systemd-analyze, npm for zulip-js, gcc for the race detector, PostgreSQL
 #                                servers of the versions that Debian does not have (from npm, into /var/cache/belfry-testbed)
 #
 # The machine may be somebody's server: no service is started, stopped, replaced or enabled for the next boot, no database
@@ -45,6 +45,7 @@ wanted() {
 			command -v node >/dev/null || echo nodejs
 			command -v npm >/dev/null || echo npm
 			echo tinyproxy-bin
+			echo systemd # systemd-analyze and systemd-sysusers; nothing of it is started
 			command -v gcc >/dev/null || printf '%s\n' gcc libc6-dev
 			;;
 		*) die "unknown argument '$set'; known: bench, test" ;;
