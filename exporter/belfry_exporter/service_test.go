@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -345,7 +346,9 @@ func testSocketActivation(t *testing.T, bed *testbed.Bed) {
 			bed.Build("./exporter/belfry_exporter"), "--config.file=" + config, "--web.listen-address=127.0.0.1:1", flag},
 			[]string{"NOTIFY_SOCKET=" + m.path}, nil, files...)
 		m.await(t, s, "READY=1")
-		overUnix := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", path) }}}
+		overUnix := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}}}
 		for client, url := range map[*http.Client]string{http.DefaultClient: "http://" + tcp.Addr().String(), overUnix: "http://exporter"} {
 			response, err := client.Get(url + "/metrics")
 			if err != nil {

@@ -3,6 +3,7 @@ package schedule
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,7 +51,7 @@ func TestNotStuck(t *testing.T) {
 		panics := &fake{run: func(context.Context, *check.Report) error { panic("in the check") }}
 		s := New(Options{})
 		notStuck(t, s, time.Minute) // without a job
-		p := plan((&fake{}).job("good"), slow.job("slow"), slow2(slow).job("slow too"), hang.job("hang"), panics.job("panics"))
+		p := plan((&fake{}).job("good"), slow.job("slow"), another(slow).job("slow too"), hang.job("hang"), panics.job("panics"))
 		p.Places = 1
 		mustSet(t, s, p)
 		notStuck(t, s, 20*time.Minute)
@@ -68,21 +69,21 @@ func TestNotStuck(t *testing.T) {
 	})
 }
 
-func slow2(f *fake) *fake { return &fake{run: f.run} }
+func another(f *fake) *fake { return &fake{run: f.run} }
 
 // A face that does not take the result holds up the job.
 func TestStuckInTheFace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		looks := 0
+		var looks atomic.Int64
 		s := New(Options{Finished: func(_, _ *check.Result) any {
-			if looks++; looks == 3 {
+			if looks.Add(1) == 3 {
 				<-release
 			}
 			return nil
 		}})
 		mustSet(t, s, plan((&fake{}).job("a")))
-		for looks < 3 {
+		for looks.Load() < 3 {
 			notStuck(t, s, time.Second)
 		}
 		stuckIn(t, s, "check fake of target a has not come back from its look", slack, slack+15*time.Second)
