@@ -2,6 +2,7 @@
 # make test       install what the tests need, run all of them
 # make demo       show the product alive until Ctrl-C
 # make day        go through a day of situations, as root: SITUATION=regexp, WRITE=file
+# make systemd    prove the units on a systemd that is booted beside the machine's, as root
 # make bench      measure against the peers a user would pick; PART=plugins or PART=scale: those alone
 # make generate   bring generated files up to date
 # make lint       gofmt, go vet, staticcheck
@@ -12,7 +13,7 @@ GO      ?= go
 PREFIX  ?= /usr/local
 FLAGS   := -trimpath -ldflags "-s -w"
 
-.PHONY: all test demo day bench generate lint new clean install install-units
+.PHONY: all test demo day systemd bench generate lint new clean install install-units
 
 all:
 	@mkdir -p bin
@@ -32,6 +33,10 @@ demo: all
 day: all
 	@testbed/install.sh
 	@$(GO) build -o bin/belfry_day ./testbed/belfry_day && bin/belfry_day -situation '$(SITUATION)' -write '$(WRITE)'
+
+systemd:
+	@testbed/install.sh test
+	@$(GO) build -o bin/belfry_systemd ./testbed/belfry_systemd && bin/belfry_systemd
 
 bench: all
 	@testbed/install.sh bench
