@@ -5,6 +5,7 @@
 # make systemd    prove the units on a systemd that is booted beside the machine's, as root
 # make bench      measure against the peers a user would pick; PART=plugins or PART=scale: those alone
 # make generate   bring generated files up to date
+# make previews   draw the dashboards from servers that run and break for minutes, into docs/images
 # make lint       gofmt, go vet, staticcheck
 # make new NAME=x lay out the folder of a new check
 # make install    plugins, exporter and systemd units, below DESTDIR and PREFIX
@@ -13,7 +14,7 @@ GO      ?= go
 PREFIX  ?= /usr/local
 FLAGS   := -trimpath -ldflags "-s -w"
 
-.PHONY: all test demo day systemd bench generate lint new clean install install-units
+.PHONY: all test demo day systemd bench generate previews lint new clean install install-units
 
 all:
 	@mkdir -p bin
@@ -44,6 +45,10 @@ bench: all
 
 generate:
 	$(GO) run ./generate/belfry_generate
+
+previews:
+	@testbed/install.sh test
+	$(GO) run ./dashboards/belfry_preview -dir /tmp/company -pictures docs/images
 
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt would change:"; gofmt -l $$(git ls-files '*.go'); exit 1; }

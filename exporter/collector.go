@@ -13,7 +13,7 @@ func (e *Exporter) register() error {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		version.NewCollector("belfry_exporter"),
-		e.reloadGood, e.reloadGoodAt, e.delay,
+		e.reloadGood, e.reloadGoodAt, e.delay, e.probes.outcomes,
 		&collector{exporter: e, descriptions: describe()},
 	}
 	for _, c := range all {
@@ -33,6 +33,7 @@ type collector struct {
 
 type descriptions struct {
 	jobs, places, running, waiting, hanging *prometheus.Desc
+	probing, asking, stuck                  *prometheus.Desc
 	unsaved, writes, writeErrors            *prometheus.Desc
 }
 
@@ -44,6 +45,10 @@ func describe() descriptions {
 		running: desc("belfry_exporter_running_looks", "Looks that run now."),
 		waiting: desc("belfry_exporter_waiting_looks", "Looks that are due and wait because too many others run."),
 		hanging: desc("belfry_exporter_hanging_looks", "Looks that were abandoned at their deadline and have not returned yet."),
+
+		probing: desc("belfry_exporter_probe_running_looks", "Looks that run now because somebody asked for them at /probe."),
+		asking:  desc("belfry_exporter_probe_waiting_looks", "Looks that were asked for at /probe and wait because too many others run."),
+		stuck:   desc("belfry_exporter_probe_hanging_looks", "Looks for /probe that were abandoned at their deadline and have not returned yet."),
 
 		unsaved:     desc("belfry_exporter_state_unsaved", "Checks whose memory has changed since it was written to the state directory."),
 		writes:      desc("belfry_exporter_state_writes_total", "Memories of checks that were written to the state directory."),
@@ -75,6 +80,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		send(c.writes, prometheus.CounterValue, float64(stats.Writes))
 		send(c.writeErrors, prometheus.CounterValue, float64(stats.Errors))
 	}
+	asked := c.exporter.probes.stats()
+	send(c.probing, prometheus.GaugeValue, float64(asked.Running))
+	send(c.asking, prometheus.GaugeValue, float64(asked.Waiting))
+	send(c.stuck, prometheus.GaugeValue, float64(asked.Hanging))
 }
 
 // stale keeps of the samples of a result that no look has returned what is

@@ -44,6 +44,7 @@ type Exporter struct {
 	registry  *prometheus.Registry // of what is the exporter's own
 	families  families
 	perCheck  perCheck
+	probes    *probes
 
 	distributions atomic.Pointer[map[pair]*distributions] // never changed in place
 
@@ -58,7 +59,7 @@ type Exporter struct {
 // New makes an exporter without checks; Reload reads its configuration.
 func New(o Options) (*Exporter, error) {
 	e := &Exporter{
-		options: o, log: o.Logger, registry: prometheus.NewRegistry(), perCheck: perCheckFamilies(),
+		options: o, log: o.Logger, registry: prometheus.NewRegistry(), perCheck: perCheckFamilies(), probes: newProbes(o.Logger),
 		reloadGood: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "belfry_exporter_config_last_reload_successful",
 			Help: "Whether the configuration was right when it was read last; if not, the one before is in use.",
@@ -132,6 +133,10 @@ func (e *Exporter) apply(c *config.Config) error {
 			e.log.Warn("a check is not ready to look", "check", one.Definition.Name, "target", one.Target, "line", one.Line, "err", one.PrepareErr)
 		}
 	}
+	e.probes.set(c, e.options.Memories)
+	if len(c.Checks) == 0 && len(c.Modules) > 0 {
+		e.ready.Store(true) // there is nothing to wait for
+	}
 	if c.Places < c.PlacesNeeded {
 		e.log.Warn("looks may have to wait for each other when many targets hang", "concurrency", c.Places, "needed", c.PlacesNeeded)
 	}
@@ -143,10 +148,7 @@ func (e *Exporter) apply(c *config.Config) error {
 // counted in the distributions.
 func job(c *config.Check, d *distributions) schedule.Job {
 	instance := c.New()
-	look := &check.Look{
-		Definition: c.Definition, Check: instance, Target: c.Target, Limits: c.Limits, Severities: c.Severities,
-		Only: c.Only, Skip: c.Skip, Timeout: c.Timeout, TimeoutState: c.TimeoutState,
-	}
+	look := lookOf(c, instance)
 	return schedule.Job{
 		Definition: c.Definition, Target: c.Target, Interval: c.Interval, Timeout: c.Timeout,
 		Look: func(ctx context.Context, memory check.Memory) *check.Result {
@@ -160,6 +162,14 @@ func job(c *config.Check, d *distributions) schedule.Job {
 			return result
 		},
 		Close: instance.Close, Identity: c.Identity(), MemoryKey: c.MemoryKey(),
+	}
+}
+
+// lookOf is a look as it is configured.
+func lookOf(c *config.Check, instance check.Check) *check.Look {
+	return &check.Look{
+		Definition: c.Definition, Check: instance, Target: c.Target, Limits: c.Limits, Severities: c.Severities,
+		Only: c.Only, Skip: c.Skip, Timeout: c.Timeout, TimeoutState: c.TimeoutState,
 	}
 }
 

@@ -142,7 +142,7 @@ func (p *Program) checkConfig(f *flags, log *slog.Logger) int {
 		logErrors(log, err)
 		code = 1
 	} else {
-		for _, one := range c.Checks {
+		for _, one := range c.All() {
 			if one.PrepareErr != nil {
 				logErrors(log, &config.Error{File: f.configFile, Line: one.Line, Err: one.PrepareErr})
 				code = 1
@@ -154,7 +154,7 @@ func (p *Program) checkConfig(f *flags, log *slog.Logger) int {
 		code = 1
 	}
 	if code == 0 {
-		log.Info("the configuration is right", "file", f.configFile, "checks", len(c.Checks))
+		log.Info("the configuration is right", "file", f.configFile, "checks", len(c.Checks), "modules", len(c.Modules))
 	}
 	return code
 }

@@ -55,8 +55,11 @@ func (b *Bed) Exporter(options ExporterOptions) *Exporter {
 func (e *Exporter) URL() string { return "http://127.0.0.1:" + strconv.Itoa(e.Port) }
 
 // Get reads a path of the exporter, 16 MiB at most; a status other than 200 is an error.
-func (e *Exporter) Get(path string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+func (e *Exporter) Get(path string) (string, error) { return e.GetWithin(10*time.Second, path) }
+
+// GetWithin is Get with another limit than 10 s, for looks that take their time.
+func (e *Exporter) GetWithin(limit time.Duration, path string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.URL()+path, nil)
 	if err != nil {

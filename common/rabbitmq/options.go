@@ -31,6 +31,7 @@ type Options struct {
 func Flags(fs *pflag.FlagSet) *Options {
 	o := &Options{}
 	fs.StringVarP(&o.host, "host", "H", "localhost", "host of the management API")
+	options.Address(fs, "host", options.Host)
 	fs.IntVarP(&o.port, "port", "p", 0, "port of the management API (default 15672, with --tls 15671)")
 	fs.StringVar(&o.prefix, "path-prefix", "", "path before /api, as management.path_prefix or a proxy has it")
 	fs.StringVar(&o.vhost, "vhost", "/", "vhost whose queues are looked at")

@@ -57,7 +57,8 @@ type state struct {
 	next         time.Time
 	runs         [4]uint64 // by state
 	abandoned    uint64
-	history      []Entry // oldest first
+	lastOK       time.Time // start of the newest look that was OK; zero: none
+	history      []Entry   // oldest first
 }
 
 // dueGrace is what a look may take beyond its timeout to be recorded.
@@ -172,39 +173,21 @@ func (r *runner) loop() {
 // interrupted look says nothing.
 func (r *runner) run() (hang <-chan struct{}, ok bool) {
 	r.update(func(s *state) { s.waiting, s.since = true, time.Now() })
-	if !r.scheduler.bound.take(r.ctx) {
+	result, ok := r.scheduler.take(r.ctx, func() *check.Result {
+		if delayed := r.scheduler.options.Delayed; delayed != nil {
+			delayed(max(time.Since(r.state.Load().next), 0))
+		}
+		r.update(func(s *state) { s.waiting, s.running, s.since = false, true, time.Now() })
+		return r.job.look(r.ctx, r.memory)
+	})
+	if !ok {
 		return nil, false
 	}
-	r.scheduler.move()
-	if delayed := r.scheduler.options.Delayed; delayed != nil {
-		delayed(max(time.Since(r.state.Load().next), 0))
-	}
-	r.update(func(s *state) { s.waiting, s.running, s.since = false, true, time.Now() })
-	result := r.look()
-	r.scheduler.bound.give()
-	r.scheduler.move()
-	if hang = result.Abandoned; hang != nil {
-		r.scheduler.hanging.Add(1)
-	}
 	if r.ctx.Err() != nil {
-		return hang, false
+		return result.Abandoned, false
 	}
 	r.record(result)
-	return hang, true
-}
-
-// look calls the job's Look. The library recovers the panics of checks; this
-// keeps a defect of the face or the library itself to its own job.
-func (r *runner) look() (result *check.Result) {
-	started := time.Now()
-	defer func() {
-		if cause := recover(); cause != nil {
-			result = r.unknown(started, check.Internal, fmt.Sprintf("panic: %v (a defect of the exporter, please report it)", cause))
-			result.Duration = time.Since(started)
-			result.Trace = []string{string(debug.Stack())}
-		}
-	}()
-	return r.job.Look(r.ctx, r.memory)
+	return result.Abandoned, true
 }
 
 func (r *runner) record(result *check.Result) {
@@ -212,6 +195,9 @@ func (r *runner) record(result *check.Result) {
 	r.update(func(s *state) {
 		s.running, s.result, s.derived = false, result, derived
 		s.runs[min(result.State, check.Unknown)]++
+		if result.State == check.OK {
+			s.lastOK = result.Started
+		}
 		s.hangingSince = time.Time{}
 		if result.Abandoned != nil {
 			s.hangingSince = result.Started
@@ -235,7 +221,7 @@ func (r *runner) finished(result **check.Result) (derived any) {
 	}
 	defer func() {
 		if cause := recover(); cause != nil {
-			failed := r.unknown((*result).Started, check.Internal, fmt.Sprintf("panic: %v (a defect of the exporter, please report it)", cause))
+			failed := r.job.unknown((*result).Started, check.Internal, fmt.Sprintf("panic: %v (a defect of the exporter, please report it)", cause))
 			failed.Duration, failed.Abandoned = (*result).Duration, (*result).Abandoned
 			failed.Trace = []string{string(debug.Stack())}
 			*result, derived = failed, nil
@@ -257,10 +243,4 @@ func headline(result *check.Result) float64 {
 		}
 	}
 	return worst
-}
-
-func (j *Job) close() {
-	if j.Close != nil {
-		_ = j.Close() // nobody can act on it, and the check is gone
-	}
 }

@@ -46,9 +46,3 @@ func (r *runner) stuck(now time.Time, slack time.Duration) string {
 	}
 	return ""
 }
-
-// move notes that a look got or gave back its place.
-func (s *Scheduler) move() {
-	now := time.Now()
-	s.moved.Store(&now)
-}
