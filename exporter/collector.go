@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors/version"
 
 	"github.com/belfry-monitoring/belfry/common/exposition"
+	"github.com/belfry-monitoring/belfry/exporter/discover"
 )
 
 func (e *Exporter) register() error {
@@ -35,6 +36,7 @@ type descriptions struct {
 	jobs, places, running, waiting, hanging *prometheus.Desc
 	probing, asking, stuck                  *prometheus.Desc
 	unsaved, writes, writeErrors            *prometheus.Desc
+	discovered                              *prometheus.Desc
 }
 
 func describe() descriptions {
@@ -53,6 +55,8 @@ func describe() descriptions {
 		unsaved:     desc("belfry_exporter_state_unsaved", "Checks whose memory has changed since it was written to the state directory."),
 		writes:      desc("belfry_exporter_state_writes_total", "Memories of checks that were written to the state directory."),
 		writeErrors: desc("belfry_exporter_state_write_errors_total", "Memories of checks that could not be written to the state directory."),
+
+		discovered: prometheus.NewDesc("belfry_exporter_discovered", "Things found on this machine, without a configuration, by what became of them: other than watched, nobody looks at them.", []string{"product", "outcome"}, nil),
 	}
 }
 
@@ -74,6 +78,13 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	send(c.running, prometheus.GaugeValue, float64(stats.Running))
 	send(c.waiting, prometheus.GaugeValue, float64(stats.Waiting))
 	send(c.hanging, prometheus.GaugeValue, float64(stats.Hanging))
+	if d := c.exporter.discovery.Load(); d != nil {
+		for _, product := range discover.Products() {
+			for _, outcome := range discover.Outcomes() {
+				ch <- constMetric(c.discovered, prometheus.GaugeValue, float64(d.Count(product, outcome)), product, string(outcome))
+			}
+		}
+	}
 	if keeper := c.exporter.options.Memories; keeper != nil {
 		stats := keeper.Stats()
 		send(c.unsaved, prometheus.GaugeValue, float64(stats.Unsaved))

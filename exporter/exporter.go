@@ -18,6 +18,7 @@ import (
 	"github.com/belfry-monitoring/belfry/common/memory"
 	"github.com/belfry-monitoring/belfry/common/plugin"
 	"github.com/belfry-monitoring/belfry/exporter/config"
+	"github.com/belfry-monitoring/belfry/exporter/discover"
 	"github.com/belfry-monitoring/belfry/exporter/schedule"
 	"github.com/belfry-monitoring/belfry/exporter/systemd"
 )
@@ -34,6 +35,10 @@ type Options struct {
 
 	// Manager is told of reloads; nil: nobody is.
 	Manager *systemd.Manager
+
+	// Discover finds out what to look at as long as there is no ConfigFile;
+	// nil: the file must be there.
+	Discover Discoverer
 }
 
 // Exporter runs configured checks and serves their results.
@@ -49,11 +54,14 @@ type Exporter struct {
 	distributions atomic.Pointer[map[pair]*distributions] // never changed in place
 
 	reloading    sync.Mutex
+	configured   bool // a configuration file was in use; guarded by reloading
 	reloadGood   prometheus.Gauge
 	reloadGoodAt prometheus.Gauge
 	delay        prometheus.Histogram
 	ready        atomic.Bool // once ready, always ready
 	refused      atomic.Bool // the configuration, when it was read last
+
+	discovery atomic.Pointer[discover.Discovery] // nil: there is a configuration
 }
 
 // New makes an exporter without checks; Reload reads its configuration.
@@ -92,10 +100,7 @@ func (e *Exporter) Reload() error {
 	defer e.reloading.Unlock()
 	e.told(e.options.Manager.Reloading())
 	defer func() { e.told(e.options.Manager.Reloaded()) }()
-	c, err := config.Load(e.options.ConfigFile, e.options.Catalog)
-	if err == nil {
-		err = e.apply(c)
-	}
+	err := e.load()
 	e.refused.Store(err != nil)
 	if err != nil {
 		e.reloadGood.Set(0)
@@ -114,7 +119,23 @@ func (e *Exporter) told(err error) {
 	}
 }
 
-func (e *Exporter) apply(c *config.Config) error {
+func (e *Exporter) load() error {
+	if e.discovers() {
+		return e.discover(nil)
+	}
+	c, err := config.Load(e.options.ConfigFile, e.options.Catalog)
+	if err == nil {
+		err = e.apply(c, e.options.ConfigFile)
+	}
+	if err == nil {
+		e.discovery.Store(nil)
+		e.configured = true
+	}
+	return err
+}
+
+// apply puts a configuration into use; source says where it is from.
+func (e *Exporter) apply(c *config.Config, source string) error {
 	plan := schedule.Plan{Places: c.Places, Spread: c.Spread}
 	kept := keptDistributions(*e.distributions.Load(), c.Checks)
 	for _, one := range c.Checks {
@@ -140,7 +161,7 @@ func (e *Exporter) apply(c *config.Config) error {
 	if c.Places < c.PlacesNeeded {
 		e.log.Warn("looks may have to wait for each other when many targets hang", "concurrency", c.Places, "needed", c.PlacesNeeded)
 	}
-	e.log.Info("configuration in use", "file", e.options.ConfigFile, "checks", len(c.Checks), "concurrency", c.Places)
+	e.log.Info("configuration in use", "file", source, "checks", len(c.Checks), "concurrency", c.Places)
 	return nil
 }
 
@@ -205,7 +226,7 @@ func stateOf(r *check.Result) string {
 // adds is no reason to be taken out of service.
 func (e *Exporter) Ready() (ready bool, pending, jobs int) {
 	pending, jobs = e.scheduler.Pending(time.Now()), e.scheduler.Stats().Jobs
-	if pending == 0 && jobs > 0 {
+	if pending == 0 && (jobs > 0 || e.discovery.Load() != nil) {
 		e.ready.Store(true)
 	}
 	return e.ready.Load(), pending, jobs

@@ -25,9 +25,17 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0; }
 <body>
 <h1>Belfry</h1>
 <p><a href="metrics">Metrics</a> · <a href="api/v1/checks">Checks as JSON</a></p>
-<table>
+{{with .Discovery}}<h2>Found on this machine</h2>
+<p>No configuration was given. Looked for: {{range $i, $p := .LookedFor}}{{if $i}}, {{end}}{{$p}}{{end}}.
+What is found stays until a reload or restart. To keep it: <code>belfry_exporter --discover &gt; /etc/belfry/exporter.yml</code></p>
+<ul>
+{{range .Problems}}<li>{{.}}</li>
+{{end}}{{range .Things}}<li>{{.Product}}, {{.Name}}: <b>{{.Outcome}}</b>. {{.Text}}{{range .Help}}<br><code>{{.}}</code>{{end}}</li>
+{{else}}<li>Nothing was found.</li>
+{{end}}</ul>
+{{end}}<table>
 <tr><th>State</th><th>Check</th><th>Target</th><th>Age</th><th>Text</th></tr>
-{{range .}}<tr class="{{.State}}"><td>{{if .Pending}}not looked yet{{else}}{{.State}}{{end}}</td><td>{{.Check}}</td><td>{{.Target}}</td><td>{{age .}}</td><td>{{.Text}}</td></tr>
+{{range .Checks}}<tr class="{{.State}}"><td>{{if .Pending}}not looked yet{{else}}{{.State}}{{end}}</td><td>{{.Check}}</td><td>{{.Target}}</td><td>{{age .}}</td><td>{{.Text}}</td></tr>
 {{else}}<tr><td colspan="5">No checks.</td></tr>
 {{end}}</table>
 </body>
@@ -48,7 +56,7 @@ func (e *Exporter) servePage(page *template.Template) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		now := time.Now()
 		var body bytes.Buffer
-		if err := page.Execute(&body, list(e.scheduler.Snapshots(now), now).Checks); err != nil {
+		if err := page.Execute(&body, e.list(now)); err != nil {
 			http.Error(w, "the page cannot be made", http.StatusInternalServerError)
 			e.log.Error("make the page", "err", err)
 			return

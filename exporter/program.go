@@ -36,8 +36,9 @@ const stopLimit = 10 * time.Second
 // Program is the exporter as a process.
 type Program struct {
 	Catalog []*check.Definition
-	Args    []string // without the name
-	Output  io.Writer
+	Args    []string  // without the name
+	Output  io.Writer // what is said: log, help, errors
+	Stdout  io.Writer // what --discover prints
 	// Reloads asks for a reload; nil for never.
 	Reloads <-chan os.Signal
 	// Manager is the service manager that has started the process; nil: none.
@@ -60,13 +61,15 @@ func Main(catalog []*check.Definition) int {
 		fmt.Fprintf(os.Stderr, "belfry_exporter: %v\n", err)
 		return 1
 	}
-	return (&Program{Catalog: catalog, Args: os.Args[1:], Output: os.Stderr, Reloads: reloads, Manager: manager}).Run(ctx)
+	return (&Program{Catalog: catalog, Args: os.Args[1:], Output: os.Stderr, Stdout: os.Stdout, Reloads: reloads, Manager: manager}).Run(ctx)
 }
 
 // flags are the options of the process.
 type flags struct {
 	configFile  string
+	configGiven bool
 	configCheck bool
+	discovery   discoveryFlags
 	stateDir    string
 	stateEvery  time.Duration
 	web         *web.FlagConfig
@@ -86,10 +89,12 @@ func (p *Program) parse() (f *flags, code int, ok bool) {
 	}).UsageWriter(p.Output).ErrorWriter(p.Output)
 	app.HelpFlag.Short('h')
 	app.Version(version.Print("belfry_exporter"))
-	app.Flag("config.file", "YAML file that names the checks.").Default("/etc/belfry/exporter.yml").StringVar(&f.configFile)
+	app.Flag("config.file", "YAML file that names the checks. Without this option, and where the default file is missing, what runs on this machine is discovered and monitored.").
+		Default("/etc/belfry/exporter.yml").IsSetByUser(&f.configGiven).StringVar(&f.configFile)
 	app.Flag("config.check", "Read the configuration, say what is wrong with it, and exit: 0 when it is right and every check is ready to look.").BoolVar(&f.configCheck)
 	app.Flag("state-dir", "Keep what checks remember in this directory, so that a restart does not forget it; it must belong to the running user alone. Without one, nothing outlives the process.").StringVar(&f.stateDir)
 	app.Flag("state-interval", "How often what a check remembers is written at most; it is written at the end, too.").Default("5m").DurationVar(&f.stateEvery)
+	f.discovery.declare(app)
 	f.web = kingpinflag.AddFlags(app, defaultAddress)
 	promslogflag.AddFlags(app, &f.log)
 	_, err := app.Parse(p.Args)
@@ -110,6 +115,9 @@ func (p *Program) Run(ctx context.Context) int {
 		return code
 	}
 	log := promslog.New(&f.log)
+	if f.discovery.print {
+		return p.printDiscovery(ctx, f, log)
+	}
 	if f.configCheck {
 		return p.checkConfig(f, log)
 	}
@@ -120,7 +128,7 @@ func (p *Program) Run(ctx context.Context) int {
 	}
 	hostname, _ := os.Hostname() // without one, replicas may look at the same moments
 	e, err := New(Options{
-		ConfigFile: f.configFile, Catalog: p.Catalog, Logger: log, Memories: memories, Manager: p.Manager,
+		ConfigFile: f.configFile, Catalog: p.Catalog, Logger: log, Memories: memories, Discover: p.discoverer(ctx, f), Manager: p.Manager,
 		Seed: hostname + " " + strings.Join(*f.web.WebListenAddresses, " "),
 	})
 	if err == nil {
@@ -165,6 +173,7 @@ func (p *Program) serve(ctx context.Context, e *Exporter, f *flags, log *slog.Lo
 	writing, stopWriting := context.WithCancel(ctx)
 	defer stopWriting()
 	go e.writeMemories(writing)
+	go e.rediscover(writing, f.discovery.interval)
 	listeners, err := listen(f.web)
 	ended := make(chan error, 1)
 	if err != nil {

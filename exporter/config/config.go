@@ -111,6 +111,16 @@ func Load(path string, catalog []*check.Definition) (*Config, error) {
 	return r.read(data)
 }
 
+// Parse reads what could stand in a file of that name, for a configuration
+// that was not written by anybody.
+func Parse(name string, data []byte, catalog []*check.Definition) (*Config, error) {
+	return (&reader{file: name, catalog: catalog}).read(data)
+}
+
+// Empty is the configuration of an exporter that looks at nothing yet. No file
+// can say so.
+func Empty() *Config { return &Config{Places: minPlaces, Spread: defaultSpread} }
+
 // New returns a new instance of the check with its options set.
 func (c *Check) New() check.Check {
 	fs := pflag.NewFlagSet(c.Definition.Plugin(), pflag.ContinueOnError)
