@@ -2,6 +2,8 @@ package exporter
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +15,8 @@ import (
 
 	"github.com/alecthomas/kingpin/v2"
 
+	"github.com/belfry-monitoring/belfry/common/check"
+	"github.com/belfry-monitoring/belfry/common/memory"
 	"github.com/belfry-monitoring/belfry/exporter/config"
 	"github.com/belfry-monitoring/belfry/exporter/discover"
 	"github.com/belfry-monitoring/belfry/exporter/page"
@@ -96,6 +100,9 @@ func (e *Exporter) discovers() bool {
 func (e *Exporter) discover(before *discover.Discovery) error {
 	last := e.discovery.Load()
 	found := e.options.Discover(before)
+	if last == nil {
+		e.recall(found)
+	}
 	checks := config.Empty()
 	if len(found.Checks()) > 0 {
 		// What is used is what would be printed.
@@ -114,7 +121,47 @@ func (e *Exporter) discover(before *discover.Discovery) error {
 	}
 	e.discovery.Store(found)
 	e.logDiscovery(last, found)
+	e.remember(found)
 	return nil
+}
+
+// discoveryMemory is where it is kept what was found; nil without a state
+// directory.
+func (e *Exporter) discoveryMemory() check.Memory {
+	if e.options.Memories == nil {
+		return nil
+	}
+	sum := sha256.Sum256([]byte(e.options.ConfigFile))
+	return e.options.Memories.Memory("discovery", hex.EncodeToString(sum[:])[:memory.KeySize])
+}
+
+// recall adds to the first look of this process what the one before watched.
+func (e *Exporter) recall(found *discover.Discovery) {
+	kept := e.discoveryMemory()
+	if kept == nil {
+		return
+	}
+	data, at, err := kept.Load()
+	if err == nil && len(data) > 0 && time.Since(at) < check.MaxMemoryAge {
+		err = found.Recall(data, e.options.Catalog)
+	}
+	if err != nil {
+		e.log.Warn("what was watched before the start is not known", "err", err)
+	}
+}
+
+func (e *Exporter) remember(found *discover.Discovery) {
+	kept := e.discoveryMemory()
+	if kept == nil {
+		return
+	}
+	data, err := found.Memory()
+	if err == nil {
+		err = kept.Store(data, time.Now())
+	}
+	if err != nil {
+		e.log.Warn("what was found is not kept for the next start", "err", err)
+	}
 }
 
 // rediscover looks again and again for what was not there before, as servers
@@ -166,7 +213,7 @@ func (e *Exporter) discoveryNotices() []page.Notice {
 	text := "No configuration was given. Looked for: " + strings.Join(found.LookedFor, ", ") + ". "
 	switch {
 	case len(watched) > 0:
-		text += "Found and monitored until a reload or restart: " + strings.Join(watched, ", ") + "."
+		text += "Found, and monitored until a reload: " + strings.Join(watched, ", ") + "."
 	case len(others) == 0:
 		text += "Nothing was found."
 	}
