@@ -53,8 +53,11 @@ func (r *runner) snapshot(now time.Time) Snapshot {
 		Since: s.since, Runs: s.runs, Abandoned: s.abandoned, History: s.history,
 	}
 	hanging := !s.hangingSince.IsZero()
-	hangText := fmt.Sprintf("the look of %s ignores its deadline of %s and still runs; no other is started until it returns",
-		clock(s.hangingSince), check.FormatDuration(r.job.Timeout))
+	hangText := ""
+	if hanging {
+		hangText = fmt.Sprintf("the look of %s ignores its deadline of %s and still runs; no other is started until it returns",
+			clock(s.hangingSince), check.FormatDuration(r.job.Timeout))
+	}
 	if s.result == nil {
 		if !now.After(r.due) {
 			return snap
