@@ -79,7 +79,7 @@ checks:
 		{"dark", browser.Screen{Width: 1280, Height: 800, Dark: true}, "rgb(20, 23, 27)"},
 		{"tablet", browser.Screen{Width: 800, Height: 900}, "rgb(255, 255, 255)"},
 		{"phone", browser.Screen{Width: 360, Height: 740, Scale: 2}, "rgb(255, 255, 255)"},
-		{"without scripts", browser.Screen{Width: 360, Height: 740, NoScript: true, Dark: true}, "rgb(20, 23, 27)"},
+		{"without scripts", browser.Screen{Width: 320, Height: 640, NoScript: true, Dark: true}, "rgb(20, 23, 27)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := b.Page(tt.screen)
