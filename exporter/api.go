@@ -10,6 +10,7 @@ import (
 
 	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/common/plugin"
+	"github.com/belfry-monitoring/belfry/exporter/discover"
 	"github.com/belfry-monitoring/belfry/exporter/schedule"
 )
 
@@ -17,6 +18,10 @@ import (
 type List struct {
 	Time   string `json:"time"`
 	Checks []Item `json:"checks"` // worst first
+
+	// Discovery is what was found on this machine, by an exporter that was
+	// given no configuration.
+	Discovery *discover.Discovery `json:"discovery,omitempty"`
 }
 
 // Item is one configured check: the document that the plugin prints with
@@ -53,6 +58,13 @@ func list(snapshots []schedule.Snapshot, now time.Time) List {
 	for _, snap := range snapshots {
 		l.Checks = append(l.Checks, item(snap))
 	}
+	return l
+}
+
+// list is everything that a reader of the whole wants to know.
+func (e *Exporter) list(now time.Time) List {
+	l := list(e.scheduler.Snapshots(now), now)
+	l.Discovery = e.discovery.Load()
 	return l
 }
 
@@ -104,7 +116,7 @@ func (e *Exporter) serveChecks(w http.ResponseWriter, _ *http.Request) {
 	encoder := json.NewEncoder(&body)
 	encoder.SetEscapeHTML(false) // people read it too, and no browser takes it for a page
 	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(list(e.scheduler.Snapshots(now), now)); err != nil { // nothing in a list can fail to be encoded
+	if err := encoder.Encode(e.list(now)); err != nil { // nothing in a list can fail to be encoded
 		http.Error(w, "the checks cannot be written as JSON", http.StatusInternalServerError)
 		e.log.Error("write the checks as JSON", "err", err)
 		return

@@ -94,7 +94,7 @@ func TestPaths(t *testing.T) {
 			{"GET", "/api/v1/checks/", 404, ""},
 			{"GET", "/favicon.ico", 404, ""},
 			{"GET", "/-/", 404, ""},
-			{"GET", "/probe", 404, ""},
+			{"GET", "/probe", 400, ""},
 			{"POST", "/metrics", 405, ""},
 			{"DELETE", "/", 405, ""},
 			{"GET", "/-/reload", 405, ""},

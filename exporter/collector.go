@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors/version"
 
 	"github.com/belfry-monitoring/belfry/common/exposition"
+	"github.com/belfry-monitoring/belfry/exporter/discover"
 )
 
 func (e *Exporter) register() error {
@@ -13,7 +14,7 @@ func (e *Exporter) register() error {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		version.NewCollector("belfry_exporter"),
-		e.reloadGood, e.reloadGoodAt, e.delay,
+		e.reloadGood, e.reloadGoodAt, e.delay, e.probes.outcomes,
 		&collector{exporter: e, descriptions: describe()},
 	}
 	for _, c := range all {
@@ -33,7 +34,9 @@ type collector struct {
 
 type descriptions struct {
 	jobs, places, running, waiting, hanging *prometheus.Desc
+	probing, asking, stuck                  *prometheus.Desc
 	unsaved, writes, writeErrors            *prometheus.Desc
+	discovered                              *prometheus.Desc
 }
 
 func describe() descriptions {
@@ -45,9 +48,15 @@ func describe() descriptions {
 		waiting: desc("belfry_exporter_waiting_looks", "Looks that are due and wait because too many others run."),
 		hanging: desc("belfry_exporter_hanging_looks", "Looks that were abandoned at their deadline and have not returned yet."),
 
+		probing: desc("belfry_exporter_probe_running_looks", "Looks that run now because somebody asked for them at /probe."),
+		asking:  desc("belfry_exporter_probe_waiting_looks", "Looks that were asked for at /probe and wait because too many others run."),
+		stuck:   desc("belfry_exporter_probe_hanging_looks", "Looks for /probe that were abandoned at their deadline and have not returned yet."),
+
 		unsaved:     desc("belfry_exporter_state_unsaved", "Checks whose memory has changed since it was written to the state directory."),
 		writes:      desc("belfry_exporter_state_writes_total", "Memories of checks that were written to the state directory."),
 		writeErrors: desc("belfry_exporter_state_write_errors_total", "Memories of checks that could not be written to the state directory."),
+
+		discovered: prometheus.NewDesc("belfry_exporter_discovered", "Things found on this machine, without a configuration, by what became of them: other than watched, nobody looks at them.", []string{"product", "outcome"}, nil),
 	}
 }
 
@@ -69,12 +78,23 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	send(c.running, prometheus.GaugeValue, float64(stats.Running))
 	send(c.waiting, prometheus.GaugeValue, float64(stats.Waiting))
 	send(c.hanging, prometheus.GaugeValue, float64(stats.Hanging))
+	if d := c.exporter.discovery.Load(); d != nil {
+		for _, product := range discover.Products() {
+			for _, outcome := range discover.Outcomes() {
+				ch <- constMetric(c.discovered, prometheus.GaugeValue, float64(d.Count(product, outcome)), product, string(outcome))
+			}
+		}
+	}
 	if keeper := c.exporter.options.Memories; keeper != nil {
 		stats := keeper.Stats()
 		send(c.unsaved, prometheus.GaugeValue, float64(stats.Unsaved))
 		send(c.writes, prometheus.CounterValue, float64(stats.Writes))
 		send(c.writeErrors, prometheus.CounterValue, float64(stats.Errors))
 	}
+	asked := c.exporter.probes.stats()
+	send(c.probing, prometheus.GaugeValue, float64(asked.Running))
+	send(c.asking, prometheus.GaugeValue, float64(asked.Waiting))
+	send(c.stuck, prometheus.GaugeValue, float64(asked.Hanging))
 }
 
 // stale keeps of the samples of a result that no look has returned what is

@@ -18,7 +18,9 @@ import (
 	"github.com/belfry-monitoring/belfry/common/memory"
 	"github.com/belfry-monitoring/belfry/common/plugin"
 	"github.com/belfry-monitoring/belfry/exporter/config"
+	"github.com/belfry-monitoring/belfry/exporter/discover"
 	"github.com/belfry-monitoring/belfry/exporter/schedule"
+	"github.com/belfry-monitoring/belfry/exporter/systemd"
 )
 
 // Options of an exporter.
@@ -30,6 +32,13 @@ type Options struct {
 
 	// Memories keeps what checks remember over a restart; nil: not at all.
 	Memories *memory.Keeper
+
+	// Manager is told of reloads; nil: nobody is.
+	Manager *systemd.Manager
+
+	// Discover finds out what to look at as long as there is no ConfigFile;
+	// nil: the file must be there.
+	Discover Discoverer
 }
 
 // Exporter runs configured checks and serves their results.
@@ -40,22 +49,27 @@ type Exporter struct {
 	registry  *prometheus.Registry // of what is the exporter's own
 	families  families
 	perCheck  perCheck
+	probes    *probes
 
 	distributions atomic.Pointer[map[pair]*distributions] // never changed in place
 	checks        atomic.Pointer[map[pair]*config.Check]  // as configured, never changed in place
 	reloadErr     atomic.Pointer[error]                   // of the newest reload, nil for none
 
 	reloading    sync.Mutex
+	fromFile     bool // a configuration file was in use; guarded by reloading
 	reloadGood   prometheus.Gauge
 	reloadGoodAt prometheus.Gauge
 	delay        prometheus.Histogram
 	ready        atomic.Bool // once ready, always ready
+	refused      atomic.Bool // the configuration, when it was read last
+
+	discovery atomic.Pointer[discover.Discovery] // nil: there is a configuration
 }
 
 // New makes an exporter without checks; Reload reads its configuration.
 func New(o Options) (*Exporter, error) {
 	e := &Exporter{
-		options: o, log: o.Logger, registry: prometheus.NewRegistry(), perCheck: perCheckFamilies(),
+		options: o, log: o.Logger, registry: prometheus.NewRegistry(), perCheck: perCheckFamilies(), probes: newProbes(o.Logger),
 		reloadGood: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "belfry_exporter_config_last_reload_successful",
 			Help: "Whether the configuration was right when it was read last; if not, the one before is in use.",
@@ -87,10 +101,10 @@ func New(o Options) (*Exporter, error) {
 func (e *Exporter) Reload() error {
 	e.reloading.Lock()
 	defer e.reloading.Unlock()
-	c, err := config.Load(e.options.ConfigFile, e.options.Catalog)
-	if err == nil {
-		err = e.apply(c)
-	}
+	e.told(e.options.Manager.Reloading())
+	defer func() { e.told(e.options.Manager.Reloaded()) }()
+	err := e.load()
+	e.refused.Store(err != nil)
 	if err != nil {
 		e.reloadGood.Set(0)
 		e.reloadErr.Store(&err)
@@ -102,7 +116,31 @@ func (e *Exporter) Reload() error {
 	return nil
 }
 
-func (e *Exporter) apply(c *config.Config) error {
+// told logs what the service manager could not be told, which is no reason to
+// do anything else.
+func (e *Exporter) told(err error) {
+	if err != nil {
+		e.log.Warn("the service manager cannot be told how the exporter is doing", "err", err)
+	}
+}
+
+func (e *Exporter) load() error {
+	if e.discovers() {
+		return e.discover(nil)
+	}
+	c, err := config.Load(e.options.ConfigFile, e.options.Catalog)
+	if err == nil {
+		err = e.apply(c, e.options.ConfigFile)
+	}
+	if err == nil {
+		e.discovery.Store(nil)
+		e.fromFile = true
+	}
+	return err
+}
+
+// apply puts a configuration into use; source says where it is from.
+func (e *Exporter) apply(c *config.Config, source string) error {
 	plan := schedule.Plan{Places: c.Places, Spread: c.Spread}
 	kept := keptDistributions(*e.distributions.Load(), c.Checks)
 	for _, one := range c.Checks {
@@ -126,10 +164,14 @@ func (e *Exporter) apply(c *config.Config) error {
 			e.log.Warn("a check is not ready to look", "check", one.Definition.Name, "target", one.Target, "line", one.Line, "err", one.PrepareErr)
 		}
 	}
+	e.probes.set(c, e.options.Memories)
+	if len(c.Checks) == 0 && len(c.Modules) > 0 {
+		e.ready.Store(true) // there is nothing to wait for
+	}
 	if c.Places < c.PlacesNeeded {
 		e.log.Warn("looks may have to wait for each other when many targets hang", "concurrency", c.Places, "needed", c.PlacesNeeded)
 	}
-	e.log.Info("configuration in use", "file", e.options.ConfigFile, "checks", len(c.Checks), "concurrency", c.Places)
+	e.log.Info("configuration in use", "file", source, "checks", len(c.Checks), "concurrency", c.Places)
 	return nil
 }
 
@@ -142,10 +184,7 @@ func (e *Exporter) configured(name, target string) *config.Check {
 // counted in the distributions.
 func job(c *config.Check, d *distributions) schedule.Job {
 	instance := c.New()
-	look := &check.Look{
-		Definition: c.Definition, Check: instance, Target: c.Target, Limits: c.Limits, Severities: c.Severities,
-		Only: c.Only, Skip: c.Skip, Timeout: c.Timeout, TimeoutState: c.TimeoutState,
-	}
+	look := lookOf(c, instance)
 	return schedule.Job{
 		Definition: c.Definition, Target: c.Target, Interval: c.Interval, Timeout: c.Timeout,
 		Look: func(ctx context.Context, memory check.Memory) *check.Result {
@@ -159,6 +198,14 @@ func job(c *config.Check, d *distributions) schedule.Job {
 			return result
 		},
 		Close: instance.Close, Identity: c.Identity(), MemoryKey: c.MemoryKey(),
+	}
+}
+
+// lookOf is a look as it is configured.
+func lookOf(c *config.Check, instance check.Check) *check.Look {
+	return &check.Look{
+		Definition: c.Definition, Check: instance, Target: c.Target, Limits: c.Limits, Severities: c.Severities,
+		Only: c.Only, Skip: c.Skip, Timeout: c.Timeout, TimeoutState: c.TimeoutState,
 	}
 }
 
@@ -194,7 +241,7 @@ func stateOf(r *check.Result) string {
 // adds is no reason to be taken out of service.
 func (e *Exporter) Ready() (ready bool, pending, jobs int) {
 	pending, jobs = e.scheduler.Pending(time.Now()), e.scheduler.Stats().Jobs
-	if pending == 0 && jobs > 0 {
+	if pending == 0 && (jobs > 0 || e.discovery.Load() != nil) {
 		e.ready.Store(true)
 	}
 	return e.ready.Load(), pending, jobs

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/belfry-monitoring/belfry/common/check"
+	"github.com/belfry-monitoring/belfry/common/options"
 )
 
 var (
@@ -44,6 +45,9 @@ func newWorld(t testing.TB) *world {
 		New: func(fs *pflag.FlagSet) check.Check {
 			f := &fake{world: w}
 			fs.StringVar(&f.mode, "mode", "ok", "what to do")
+			fs.StringVar(&f.host, "host", "", "where")
+			options.Address(fs, "host", options.HostPort)
+			options.SecretFlags(fs, "password", "password")
 			return f
 		},
 	}}
@@ -56,6 +60,7 @@ func newWorld(t testing.TB) *world {
 type fake struct {
 	world *world
 	mode  string
+	host  string
 }
 
 func (f *fake) Prepare() (check.Setup, error) {
@@ -89,6 +94,21 @@ func (f *fake) Run(ctx context.Context, r *check.Report) error {
 	case "unclean":
 		r.Observe(depth, 1, "q\xff")
 		r.Observe(depth, 2, "q\xfe")
+	case "count": // the looks before this one that it knows of
+		var n int
+		r.Recall(&n)
+		r.Remember(n + 1)
+		r.Observe(depth, float64(n), "before")
+	case "wait":
+		select {
+		case <-f.world.release:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		r.Observe(depth, 1, "waited")
+	case "host":
+		r.Note("looked at %s", f.host)
+		r.Observe(depth, 1, "host")
 	case "find":
 		r.Find(orphans, `queue <b>"x"</b> has no consumer`)
 		fallthrough

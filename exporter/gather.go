@@ -156,21 +156,29 @@ func (e *Exporter) Gather() ([]*dto.MetricFamily, error) {
 			s.add(d.runs, metricOf(d.runs.kind, float64(snap.Runs[check.States()[i]]), labels))
 		}
 		s.add(d.abandoned, metricOf(d.abandoned.kind, float64(snap.Abandoned), m.labels))
+		if !snap.LastOK.IsZero() {
+			s.add(d.lastOK, metricOf(d.lastOK.kind, float64(snap.LastOK.UnixMilli())/1e3, m.labels))
+		}
 		for _, of := range m.families {
 			s.add(of.family, of.metrics...)
 		}
 	}
+	return s.sorted(all), err
+}
+
+// sorted returns the families with those that there are already, by name.
+func (s *scrape) sorted(all []*dto.MetricFamily) []*dto.MetricFamily {
 	for _, f := range s.families {
 		all = append(all, f)
 	}
 	slices.SortFunc(all, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
-	return all, err
+	return all
 }
 
 // perCheck are the families of what the scheduler knows of each check.
 type perCheck struct {
-	interval, runs, abandoned *family
-	states                    []*dto.LabelPair // in the order of check.States
+	interval, runs, abandoned, lastOK *family
+	states                            []*dto.LabelPair // in the order of check.States
 }
 
 func perCheckFamilies() perCheck {
@@ -181,6 +189,7 @@ func perCheckFamilies() perCheck {
 		interval:  of("belfry_check_interval_seconds", "Configured time between two looks. A check without belfry_check_state has not looked yet.", exposition.Gauge),
 		runs:      of("belfry_check_runs_total", "Finished looks by their verdict.", exposition.Counter, "state"),
 		abandoned: of("belfry_check_abandoned_runs_total", "Looks that ignored their deadline and were left behind.", exposition.Counter),
+		lastOK:    of("belfry_check_last_ok_timestamp_seconds", "When the newest look began that was OK; not there before the first since the exporter has the check.", exposition.Gauge),
 	}
 	for _, state := range check.States() {
 		d.states = append(d.states, pairOf("state", strings.ToLower(state.String())))

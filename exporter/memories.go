@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/common/memory"
 )
 
@@ -63,7 +64,7 @@ func (e *Exporter) writeMemories(ctx context.Context) {
 // Stop ends all looks and waits for them until ctx is over, then writes what
 // they remember.
 func (e *Exporter) Stop(ctx context.Context) error {
-	err := e.scheduler.Stop(ctx)
+	err := check.Go(ctx, e.scheduler.Stop, e.probes.stop)
 	if e.options.Memories != nil {
 		// In a time of its own: a look that does not return must not cost the
 		// memories of the others.

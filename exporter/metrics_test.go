@@ -84,6 +84,10 @@ func TestMetrics(t *testing.T) {
 			`belfry_exporter_config_last_reload_successful 1`,
 			`promhttp_metric_handler_errors_total{cause="gathering"} 0`,
 		)
+		if !strings.Contains(text, `belfry_check_last_ok_timestamp_seconds{check="fake",target="unclean"} 9.466848`) {
+			t.Errorf("a check that is OK has no time of that:\n%s", strings.Join(belfry(text), "\n"))
+		}
+		wantNone(t, text, `belfry_check_last_ok_timestamp_seconds{check="fake",target="good"}`)
 		if problems, err := testutil.GatherAndLint(prometheus.GathererFunc(e.Gather)); err != nil || len(problems) > 0 {
 			t.Errorf("GatherAndLint = %v, %v; want no problem", problems, err)
 		}

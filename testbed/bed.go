@@ -18,6 +18,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"github.com/belfry-monitoring/belfry/testbed/certs"
 )
 
 // TB is the part of testing.TB that a bed needs.
@@ -41,6 +43,8 @@ type Bed struct {
 	ports   map[int]io.Closer
 	built   map[string]string
 	closed  bool
+
+	icingaCA *certs.Authority // made when the first Icinga is
 }
 
 // New makes a bed that ends with the test t. Making one is cheap (a directory and a small shell process).

@@ -13,7 +13,7 @@ import (
 // ExporterOptions say what Bed.Exporter starts.
 type ExporterOptions struct {
 	Name    string   // default "exporter"
-	Config  string   // its YAML
+	Config  string   // its YAML; empty: it is given none, and discovers what there is
 	Account string   // system user it runs as when we are root; default "nobody"
 	Binary  string   // default: built from this module
 	Args    []string // further options
@@ -39,8 +39,11 @@ func (b *Bed) Exporter(options ExporterOptions) *Exporter {
 		options.Binary = b.Build("./exporter/belfry_exporter")
 	}
 	e := &Exporter{Server: b.serverOf(options.Account, options.Name), Port: b.Port()}
-	e.ConfigFile = b.WriteFileFor(options.Account, filepath.Join(e.Dir, "belfry.yml"), options.Config, 0o600)
-	e.argv = []string{options.Binary, "--config.file=" + e.ConfigFile, "--web.listen-address=127.0.0.1:" + strconv.Itoa(e.Port)}
+	e.argv = []string{options.Binary, "--web.listen-address=127.0.0.1:" + strconv.Itoa(e.Port)}
+	if options.Config != "" {
+		e.ConfigFile = b.WriteFileFor(options.Account, filepath.Join(e.Dir, "belfry.yml"), options.Config, 0o600)
+		e.argv = append(e.argv, "--config.file="+e.ConfigFile)
+	}
 	e.argv = append(e.argv, options.Args...)
 	e.env = b.environ(e.Dir)
 	e.ready = func() error {
@@ -55,8 +58,11 @@ func (b *Bed) Exporter(options ExporterOptions) *Exporter {
 func (e *Exporter) URL() string { return "http://127.0.0.1:" + strconv.Itoa(e.Port) }
 
 // Get reads a path of the exporter, 16 MiB at most; a status other than 200 is an error.
-func (e *Exporter) Get(path string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+func (e *Exporter) Get(path string) (string, error) { return e.GetWithin(10*time.Second, path) }
+
+// GetWithin is Get with another limit than 10 s, for looks that take their time.
+func (e *Exporter) GetWithin(limit time.Duration, path string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.URL()+path, nil)
 	if err != nil {

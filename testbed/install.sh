@@ -1,9 +1,10 @@
 #!/bin/sh
 # Installs the Debian packages whose servers the testbed starts, and nothing else.
 #
-#   testbed/install.sh           PostgreSQL, RabbitMQ, pgBackRest, Nagios, Prometheus
+#   testbed/install.sh           PostgreSQL, RabbitMQ, pgBackRest, Nagios, Prometheus, Alertmanager
 #   testbed/install.sh bench     also the tools that `make bench` compares with
-#   testbed/install.sh test      also what the tests need: backup tools, a proxy, Chromium, npm for zulip-js, gcc for the race detector, PostgreSQL
+#   testbed/install.sh test      also what the tests need: Icinga, Redis, memcached, NRPE, sshd, backup tools, a proxy, a browser, systemd-analyze, npm for zulip-js,
+#                                gcc for the race detector, PostgreSQL
 #                                servers of the versions that Debian does not have (from npm, into /var/cache/belfry-testbed)
 #
 # The machine may be somebody's server: no service is started, stopped, replaced or enabled for the next boot, no database
@@ -35,16 +36,22 @@ have_postgres() {
 
 # wanted ARG...: the packages that belong to the arguments; those with an equivalent in place are left out.
 wanted() {
-	printf '%s\n' rabbitmq-server pgbackrest nagios4-core prometheus
+	printf '%s\n' rabbitmq-server pgbackrest nagios4-core prometheus prometheus-alertmanager
 	have_postgres || echo postgresql-15
 	for set in "$@"; do
 		case $set in
 		bench) printf '%s\n' check-postgres nagios-plugins-rabbitmq hyperfine time ;;
 		test)
-			printf '%s\n' barman borgbackup restic chromium
+			printf '%s\n' monitoring-plugins-basic nagios-nrpe-plugin nagios-nrpe-server openssh-client openssh-server
+			printf '%s\n' barman borgbackup restic chromium fonts-dejavu-core
 			command -v node >/dev/null || echo nodejs
 			command -v npm >/dev/null || echo npm
-			echo tinyproxy-bin
+			printf '%s\n' tinyproxy-bin redis-server memcached
+			echo systemd # systemd-analyze and systemd-sysusers; nothing of it is started
+			# Icinga, and what talks to its API.
+			printf '%s\n' icinga2-bin icinga2-common
+			command -v curl >/dev/null || echo curl
+			command -v jq >/dev/null || echo jq
 			command -v gcc >/dev/null || printf '%s\n' gcc libc6-dev
 			;;
 		*) die "unknown argument '$set'; known: bench, test" ;;

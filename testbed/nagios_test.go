@@ -88,7 +88,7 @@ func TestNagios(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := NagiosState{Checked: true, State: 2, Output: "user " + user + ", HOME LANG PATH PWD TESTBED_DIR", LongOutput: "second\nthird", PerfData: "n=1;2;3", LastCheck: got.LastCheck}
+	want := NagiosState{Checked: true, State: 2, Hard: true, Output: "user " + user + ", HOME LANG PATH PWD TESTBED_DIR", LongOutput: "second\nthird", PerfData: "n=1;2;3", LastCheck: got.LastCheck}
 	if got != want {
 		t.Errorf("state = %+v; want %+v", got, want)
 	}

@@ -176,9 +176,14 @@ func Promtool(t TB, args ...string) {
 }
 
 func promtool(stdin io.Reader, args ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	return tool("/usr/bin/promtool", stdin, args...)
+}
+
+// tool runs a program that judges files, for two minutes at most.
+func tool(path string, stdin io.Reader, args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "/usr/bin/promtool", args...)
+	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Stdin = stdin
 	out, err := cmd.CombinedOutput()
 	return bytes.TrimSpace(out), err

@@ -1,12 +1,14 @@
 # Ends the bed in directory $1 when its owner lets go of the pipe on stdin: by closing it, or by dying in any way.
 # The processes of a bed carry TESTBED_DIR=$1 in their environment, which survives fork, exec and setsid. PostgreSQL's
-# children write their titles over it, but they work in its data directory, and nobody else does.
+# children and Redis write their titles over it, but they work in a data directory, and nobody else does. sshd writes its title
+# over it, which names its configuration; its sessions end with their clients. [s] keeps grep from finding itself.
 dir=$1
 trap '' HUP INT QUIT TERM PIPE
 
 members() {
 	grep -slzxF -e "TESTBED_DIR=$dir" /proc/[0-9]*/environ | cut -d/ -f3
-	find /proc/[0-9]*/cwd -maxdepth 0 -lname "$dir/*/pgdata" 2>/dev/null | cut -d/ -f3
+	grep -sl -e "[s]shd -D -e -f $dir/" /proc/[0-9]*/cmdline | cut -d/ -f3
+	find /proc/[0-9]*/cwd -maxdepth 0 \( -lname "$dir/*/pgdata" -o -lname "$dir/*/redisdata" \) 2>/dev/null | cut -d/ -f3
 }
 
 # A function, because the file of this script goes with the directory.

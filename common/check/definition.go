@@ -20,6 +20,7 @@ type Definition struct {
 	Interval   time.Duration // sensible time between looks
 	Timeout    time.Duration // default of -t; longer than any limit on a duration
 	Privileges []string      // user, groups, grants that it needs, in words
+	Alert      Alert         // when a verdict becomes an alert; zero: by the interval
 
 	Metrics  []*Metric  // [0] is the one that bare -w and -c mean
 	Findings []*Finding // what is no number
@@ -28,6 +29,33 @@ type Definition struct {
 	// New declares the check's own options on the flag set and returns a
 	// check bound to them. It does nothing else: it runs for -V and -h too.
 	New func(*pflag.FlagSet) Check
+}
+
+// Alert says when a verdict of a check becomes an alert of Prometheus and when
+// that ends. Zero means what follows from the check's interval.
+type Alert struct {
+	// For is how long a check must not have been OK, whichever its states were
+	// meanwhile, until the state that it has is alerted. It is to Prometheus
+	// what max_check_attempts is to Nagios. Default: two and a half intervals,
+	// so that the third bad look in a row decides, as three attempts do.
+	For time.Duration
+	// KeepFiringFor is how long the alert stays when the check has left the
+	// state, so that a check that goes to and fro, or an exporter that is
+	// restarted, ends no alert. Nagios has no such time. Default: For, and five
+	// minutes at least.
+	KeepFiringFor time.Duration
+}
+
+// Alerting returns the definition's Alert with its defaults filled in.
+func (d *Definition) Alerting() Alert {
+	a := d.Alert
+	if a.For == 0 {
+		a.For = d.Interval * 5 / 2
+	}
+	if a.KeepFiringFor == 0 {
+		a.KeepFiringFor = max(a.For, 5*time.Minute)
+	}
+	return a
 }
 
 // Check is one configured check. Its methods are never called at the same

@@ -31,6 +31,9 @@ func (d *Definition) Validate() error {
 	if d.Interval < time.Second || d.Timeout < time.Second || d.Timeout > d.Interval {
 		bad("interval %s and timeout %s must be at least a second, and a look must end before the next", d.Interval, d.Timeout)
 	}
+	if a := d.Alerting(); a.For < d.Interval || a.For%time.Second != 0 || a.KeepFiringFor < 0 || a.KeepFiringFor%time.Second != 0 {
+		bad("alert for %s and %s must be whole seconds, and more than one look decides", a.For, a.KeepFiringFor)
+	}
 	for _, a := range d.Aliases {
 		if !strings.HasPrefix(a, "check_") {
 			bad("alias %q must start with check_", a)

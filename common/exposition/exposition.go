@@ -61,6 +61,7 @@ func Of(r *check.Result, name, target string) []Sample {
 		e.add(gauge("belfry_check_failure_info", "Why the newest look failed: the reason of the worst failure, 1.", "reason"), 1, string(r.Reason))
 	}
 	e.findings(r)
+	e.beyond(r)
 	e.add(gauge("belfry_check_dropped_label_sets", "Label sets of the newest look that are judged but not exported."), float64(e.values(r)))
 	return e.samples
 }
@@ -89,6 +90,30 @@ func (e *export) findings(r *check.Result) {
 	}
 	for _, f := range check.BuiltinFindings() {
 		e.add(family, float64(found[f.Key]), f.Key)
+	}
+}
+
+// beyond names the metrics that made the verdict what it is, as findings and
+// reasons are named: an alert that says only CRITICAL sends its reader looking.
+// Metrics within their limits have no series.
+func (e *export) beyond(r *check.Result) {
+	family := gauge("belfry_check_beyond_limit", "How many label sets of a metric the newest look saw beyond the limit of this severity; only of metrics where there are some.", "metric", "severity")
+	type violation struct {
+		metric   *check.Metric
+		severity check.State
+	}
+	count := make(map[violation]int)
+	for _, v := range r.Values {
+		if v.State != check.OK {
+			count[violation{v.Metric, v.State}]++
+		}
+	}
+	for _, m := range r.Definition.Metrics {
+		for _, severity := range []check.State{check.Warning, check.Critical} {
+			if n := count[violation{m, severity}]; n > 0 {
+				e.add(family, float64(n), m.Key, strings.ToLower(severity.String()))
+			}
+		}
 	}
 }
 

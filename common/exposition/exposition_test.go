@@ -42,6 +42,8 @@ func text(f scripted) string {
 func TestNamesAndLimits(t *testing.T) {
 	got := text(func(r *check.Report) {
 		r.Observe(depth, 30, "a\"b\\c\nd")
+		r.Observe(depth, 31, "b")
+		r.Observe(depth, 1, "c")
 		r.Observe(share, 0.07)
 		r.Observe(sent, 1e6)
 		r.ObserveTime(ended, time.Unix(1795220000, 0))
@@ -54,6 +56,7 @@ func TestNamesAndLimits(t *testing.T) {
 		`belfry_check_timed_out{check="test",target="tower"} 0`,
 		`belfry_check_finding{check="test",target="tower",finding="gone"} 1`,
 		`belfry_check_finding{check="test",target="tower",finding="clock_skew"} 0`,
+		`belfry_check_beyond_limit{check="test",target="tower",metric="depth",severity="critical"} 2`,
 		`belfry_test_depth{check="test",target="tower",queue="a\"b\\c\nd"} 30`,
 		`belfry_test_depth_limit{check="test",target="tower",queue="a\"b\\c\nd",severity="critical",bound="max",inside="false"} 20`,
 		`belfry_test_share_ratio{check="test",target="tower"} 0.07`,
@@ -70,6 +73,11 @@ func TestNamesAndLimits(t *testing.T) {
 	}
 	if strings.Contains(got, "failure_info") {
 		t.Error("failure_info without a failure")
+	}
+	for _, none := range []string{`metric="share"`, `metric="depth",severity="warning"`} {
+		if strings.Contains(got, none) {
+			t.Errorf("%s, which is within its limit, in\n%s", none, got)
+		}
 	}
 	got = text(func(r *check.Report) { r.Fail(check.Faultf(check.Auth, "log in at", "x", "refused")) })
 	if want := `belfry_check_failure_info{check="test",target="tower",reason="auth"} 1`; !strings.Contains(got, want) {

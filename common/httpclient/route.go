@@ -43,6 +43,7 @@ type Route struct {
 func RouteFlags(fs *pflag.FlagSet) *Route {
 	r := &Route{}
 	fs.StringVar(&r.ForceAddress, "force-address", "", "connect to this address[:port] in place of the site's, one backend behind a balancer for example; Host header and certificate stay the site's")
+	options.Address(fs, "force-address", options.HostPort)
 	fs.Var(&proxyValue{&r.Proxy}, "proxy", "reach the site by CONNECT through this proxy, http://host:port; never used for the machine itself")
 	fs.Var(&proxyValue{&r.HTTPSProxy}, "https-proxy", "likewise, for https sites only")
 	fs.StringVar(&r.NoProxy, "no-proxy", "", "hosts, domains and networks that are reached without a proxy, separated by commas")

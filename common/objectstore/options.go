@@ -46,6 +46,7 @@ type Options struct {
 func Flags(fs *pflag.FlagSet) *Options {
 	o := &Options{flags: fs, lax: options.InsecurePermissions(fs)}
 	fs.StringVar(&o.endpoint, "s3-endpoint", "", "S3: address of the server, https://host:port (default Amazon's of the region)")
+	options.Address(fs, "s3-endpoint", options.Site)
 	fs.StringVar(&o.region, "s3-region", defaultRegion, "S3: region of the bucket; other servers than Amazon's mostly take any")
 	fs.StringVar(&o.addressing, "s3-addressing", "", "S3: where a request names the bucket: path (https://host/bucket) or virtual (https://bucket.host) (default virtual at Amazon's, path at --s3-endpoint)")
 	fs.StringVar(&o.file, "s3-credentials-file", "", "S3: file with the keys, as ~/.aws/credentials of the AWS tools; read anew at each look")

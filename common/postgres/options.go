@@ -42,6 +42,7 @@ type Options struct {
 func Flags(fs *pflag.FlagSet) *Options {
 	o := &Options{flags: fs}
 	fs.StringArrayVarP(&o.hosts, "host", "H", nil, "server: name, host:port or the directory of its socket (default "+defaultSocket+"); several: repeat, or separate by commas; or one connection string without a password")
+	options.Address(fs, "host", options.HostPort)
 	o.uri = options.SecretFlags(fs, "uri", "connection string of libpq: postgresql://user:password@host:port,host:port/dbname?sslmode=..., or host=... user=...")
 	fs.StringVarP(&o.port, "port", "p", "", "port of servers that are given without one (default 5432)")
 	fs.StringVarP(&o.user, "user", "U", "", "role to log in as (default: the name of the system user)")

@@ -2,6 +2,7 @@ package rabbitmq
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -257,4 +258,41 @@ func quote(word string) string {
 		return word
 	}
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// Vhosts lists the names of all vhosts. The tag monitoring shows them all,
+// those without access included.
+func (c *Client) Vhosts(ctx context.Context) ([]string, error) {
+	const stage = "list the vhosts of"
+	body, err := c.get(ctx, stage, "/api/vhosts?columns=name", requestLimit)
+	if err != nil {
+		return nil, err
+	}
+	names, err := parseVhosts(body)
+	if err != nil {
+		return nil, check.Faultf(check.Data, stage, c.http.Peer(), "not the list that was expected: %w", err)
+	}
+	return names, nil
+}
+
+// parseVhosts reads the answer to /api/vhosts. There is always one vhost at
+// least.
+func parseVhosts(body []byte) ([]string, error) {
+	var list []struct {
+		Name *string `json:"name"`
+	}
+	if err := json.Unmarshal(body, &list); err != nil {
+		return nil, jsonError(err)
+	}
+	var names []string
+	for i, v := range list {
+		if v.Name == nil || *v.Name == "" {
+			return nil, fmt.Errorf("vhost %d of the list has no name", i+1)
+		}
+		names = append(names, *v.Name)
+	}
+	if len(names) == 0 {
+		return nil, errors.New("the list is empty")
+	}
+	return names, nil
 }

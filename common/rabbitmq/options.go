@@ -14,6 +14,7 @@ import (
 	"github.com/belfry-monitoring/belfry/common/dial"
 	"github.com/belfry-monitoring/belfry/common/httpclient"
 	"github.com/belfry-monitoring/belfry/common/options"
+	"github.com/belfry-monitoring/belfry/common/zulip/secrets"
 )
 
 // Options say which broker and vhost, and who asks.
@@ -24,19 +25,22 @@ type Options struct {
 	https    bool
 	tls      *dial.TLS
 	password *options.Secret
+	zulips   string // file that holds the password of Zulip's user
 }
 
 // Flags declares --host, --port, --path-prefix, --vhost, --user, --password,
-// --tls and the options of TLS.
+// --zulip-secrets-file, --tls and the options of TLS.
 func Flags(fs *pflag.FlagSet) *Options {
 	o := &Options{}
 	fs.StringVarP(&o.host, "host", "H", "localhost", "host of the management API")
+	options.Address(fs, "host", options.Host)
 	fs.IntVarP(&o.port, "port", "p", 0, "port of the management API (default 15672, with --tls 15671)")
 	fs.StringVar(&o.prefix, "path-prefix", "", "path before /api, as management.path_prefix or a proxy has it")
 	fs.StringVar(&o.vhost, "vhost", "/", "vhost whose queues are looked at")
 	fs.StringVarP(&o.user, "user", "u", "", "user with the tag monitoring and access to the vhost")
 	o.password = options.SecretFlags(fs, "password", "password of the user", "RABBITMQ_PASSWORD")
 	options.Env(fs, "user", "RABBITMQ_USER")
+	fs.StringVar(&o.zulips, "zulip-secrets-file", "", "log in as Zulip does, as user zulip with the password in this file ("+secrets.DefaultFile+"), where no other user and password are given; it has no tag, so only --amqp can use it")
 	fs.BoolVar(&o.https, "tls", false, "speak HTTPS")
 	o.tls = dial.TLSFlags(fs)
 	return o
@@ -53,9 +57,9 @@ func (o *Options) Validate() error {
 		return errors.New("--port must be 1 to 65535")
 	case o.vhost == "":
 		return errors.New("--vhost must not be empty; the default vhost is /")
-	case o.user == "":
+	case o.account() == "":
 		return errors.New("no user: give --user and --password-file, of a user with the tag monitoring (-h shows how to make one)")
-	case !o.password.Given():
+	case !o.password.Given() && o.zulips == "":
 		return errors.New("no password: give --password-file, the environment variable RABBITMQ_PASSWORD or --extra-opts")
 	case !o.https && o.tlsGiven():
 		return errors.New("--ca-file, --tls-server-name, --client-cert-file, --client-key-file and --insecure need --tls")
@@ -89,12 +93,12 @@ func (o *Options) Open() (*Client, error) {
 		return nil, err
 	}
 	client, err := httpclient.New(httpclient.Config{
-		Base: o.base(), TLS: o.tls, Limit: requestLimit, User: o.user, Password: password,
+		Base: o.base(), TLS: o.tls, Limit: requestLimit, User: o.account(), Password: password,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Client{http: client, vhost: o.vhost, user: o.user}, nil
+	return &Client{http: client, vhost: o.vhost, user: o.account()}, nil
 }
 
 // Login is what it takes to log in to the broker by AMQP.
@@ -111,7 +115,7 @@ func (o *Options) Login() (Login, error) {
 	if err != nil {
 		return Login{}, err
 	}
-	l := Login{Vhost: o.vhost, User: o.user, Password: password}
+	l := Login{Vhost: o.vhost, User: o.account(), Password: password}
 	host := strings.Trim(o.host, "[]")
 	port := 5672
 	if o.https {
@@ -130,7 +134,18 @@ func (o *Options) Login() (Login, error) {
 // Grant is the command that lets the user see the vhost and do nothing in it.
 func (l *Login) Grant() string { return grant(l.Vhost, l.User) }
 
+// account is the user to log in as.
+func (o *Options) account() string {
+	if o.user == "" && o.zulips != "" {
+		return "zulip"
+	}
+	return o.user
+}
+
 func (o *Options) readPassword() (check.Secret, error) {
+	if o.zulips != "" && !o.password.Given() {
+		return secrets.Read(o.zulips, secrets.RabbitMQ, o.password.Lax())
+	}
 	password, err := o.password.Read()
 	if err == nil && password.Empty() {
 		err = check.Faultf(check.Config, "", "", "the password is empty")

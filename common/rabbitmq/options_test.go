@@ -1,6 +1,8 @@
 package rabbitmq
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -125,5 +127,35 @@ func TestWords(t *testing.T) {
 	}
 	if got := Names(make([]Queue, 9)); !strings.HasSuffix(got, ", ...") {
 		t.Errorf("Names of nine = %q; want it cut", got)
+	}
+}
+
+// Zulip's own password is used where no other is given.
+func TestZulipSecrets(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "zulip-secrets.conf")
+	if err := os.WriteFile(path, []byte("[secrets]\nrabbitmq_password = zulips\n"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		args           []string
+		user, password string
+		fails          bool
+	}{
+		{args: []string{"--zulip-secrets-file", path}, user: "zulip", password: "zulips"},
+		{args: []string{"--zulip-secrets-file", path, "--user", "other"}, user: "other", password: "zulips"},
+		{args: []string{"--zulip-secrets-file", path + ".none"}, user: "zulip", fails: true},
+	} {
+		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+		o := Flags(fs)
+		if err := fs.Parse(tt.args); err != nil {
+			t.Fatal(err)
+		}
+		if err := o.Validate(); err != nil {
+			t.Errorf("Validate(%q) = %v; want nil", tt.args, err)
+		}
+		login, err := o.Login()
+		if (err != nil) != tt.fails || err == nil && (login.User != tt.user || login.Password.Reveal() != tt.password) {
+			t.Errorf("Login(%q) = %q %q, %v; want %q %q", tt.args, login.User, login.Password.Reveal(), err, tt.user, tt.password)
+		}
 	}
 }

@@ -1,8 +1,13 @@
 // Command belfry_exporter runs Belfry's checks at their intervals and serves
 // their results to Prometheus.
 //
+//	belfry_exporter
+//	belfry_exporter --discover
 //	belfry_exporter --config.file /etc/belfry/exporter.yml
 //	belfry_exporter --config.file /etc/belfry/exporter.yml --config.check
+//
+// Without a configuration it monitors what it finds on this machine;
+// --discover prints that as a configuration.
 //
 // The configuration names the checks:
 //

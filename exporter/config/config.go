@@ -37,13 +37,17 @@ const (
 
 // Config is a file that is right.
 type Config struct {
-	Checks []*Check
+	Checks  []*Check
+	Modules []*Module // in the order of the file
 	// Places is how many looks may run at the same time.
 	Places int
 	// PlacesNeeded is how many are enough for no look to wait when every
 	// target hangs until its timeout; the default of Places, where that is at
 	// least 8.
 	PlacesNeeded int
+	// Probes and FreeFormProbes are how many looks may run at the same time
+	// because somebody asks: at configured targets of modules, and at others.
+	Probes, FreeFormProbes int
 	// Spread is the time over which the first looks are spread.
 	Spread time.Duration
 }
@@ -53,7 +57,7 @@ type Check struct {
 	Definition   *check.Definition
 	Target       string // unique with the definition's name
 	Line         int
-	Interval     time.Duration
+	Interval     time.Duration // 0: a target of a module, which is looked at when somebody asks
 	Timeout      time.Duration // at most the interval
 	TimeoutState *check.State  // nil: UNKNOWN
 	Limits       []check.Limit
@@ -106,6 +110,16 @@ func Load(path string, catalog []*check.Definition) (*Config, error) {
 	}
 	return r.read(data)
 }
+
+// Parse reads what could stand in a file of that name, for a configuration
+// that was not written by anybody.
+func Parse(name string, data []byte, catalog []*check.Definition) (*Config, error) {
+	return (&reader{file: name, catalog: catalog}).read(data)
+}
+
+// Empty is the configuration of an exporter that looks at nothing yet. No file
+// can say so.
+func Empty() *Config { return &Config{Places: minPlaces, Spread: defaultSpread} }
 
 // New returns a new instance of the check with its options set.
 func (c *Check) New() check.Check {

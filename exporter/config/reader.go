@@ -27,10 +27,15 @@ type reader struct {
 	defaults struct{ interval, timeout time.Duration }
 }
 
-func fileKeys() []string { return []string{"checks", "defaults", "concurrency", "spread"} }
+func fileKeys() []string {
+	return []string{"checks", "modules", "defaults", "concurrency", "probe_concurrency", "spread"}
+}
 
-func checkKeys() []string {
-	return []string{"check", "target", "interval", "timeout", "timeout_state", "options", "warning", "critical", "severity", "only", "skip"}
+func checkKeys() []string { return append([]string{"check", "target", "interval"}, lookKeys()...) }
+
+// lookKeys are those of how one look is taken and judged.
+func lookKeys() []string {
+	return []string{"timeout", "timeout_state", "options", "warning", "critical", "severity", "only", "skip"}
 }
 
 func (r *reader) read(data []byte) (*Config, error) {
@@ -38,19 +43,20 @@ func (r *reader) read(data []byte) (*Config, error) {
 	if root := r.document(data); root != nil {
 		r.root(root, c)
 	}
+	all := c.All()
 	if len(r.errs) > 0 {
-		r.duplicates(c.Checks)
+		r.duplicates(all)
 		return nil, r.joined()
 	}
 	var wg sync.WaitGroup
-	for _, one := range c.Checks {
+	for _, one := range all {
 		wg.Go(one.prepare)
 	}
 	wg.Wait()
 	for _, one := range c.Checks {
 		one.Target = cmp.Or(one.Target, one.prepared)
 	}
-	if r.duplicates(c.Checks); len(r.errs) > 0 {
+	if r.duplicates(all); len(r.errs) > 0 {
 		return nil, r.joined()
 	}
 	c.PlacesNeeded = placesNeeded(c.Checks)
@@ -74,11 +80,16 @@ func (r *reader) root(n *yaml.Node, c *Config) {
 		r.fail(n.Line, "the file must be a mapping (key: value)")
 		return
 	}
-	var checks *yaml.Node
+	var checks, modules *yaml.Node
+	probing := 0
 	for _, f := range r.mapping(n, "the file", fileKeys()) {
 		switch f.key {
 		case "checks":
 			checks = f.value
+		case "modules":
+			modules = f.value
+		case "probe_concurrency":
+			probing, _ = r.number(f.value, "probe_concurrency", 1, maxProbes)
 		case "defaults":
 			r.readDefaults(f.value)
 		case "concurrency":
@@ -91,9 +102,14 @@ func (r *reader) root(n *yaml.Node, c *Config) {
 			}
 		}
 	}
+	if modules != nil {
+		c.Modules = r.modules(modules)
+	}
+	c.Probes, c.FreeFormProbes = probes(probing, c.Modules)
 	switch {
+	case checks == nil && modules != nil:
 	case checks == nil:
-		r.fail(n.Line, "no checks: an exporter that looks at nothing would always be content")
+		r.fail(n.Line, "no checks and no modules: an exporter that looks at nothing would always be content")
 	case checks.Kind != yaml.SequenceNode || len(checks.Content) == 0:
 		r.fail(checks.Line, "checks must be a list with at least one check")
 	default:
@@ -125,53 +141,73 @@ func (r *reader) entry(n *yaml.Node) *Check {
 	if fields == nil && n.Kind != yaml.MappingNode {
 		return nil
 	}
+	d := r.checkOf(n, fields, "a check without its name")
+	if d == nil {
+		return nil
+	}
+	c := &Check{Line: n.Line, Definition: d, secret: make(map[string]bool)}
+	timing := n.Line // where to complain about interval and timeout together
+	for _, f := range fields {
+		switch f.key {
+		case "check":
+		case "target":
+			c.Target = r.targetName(f.value)
+		case "interval":
+			c.Interval, _ = r.duration(f.value, "interval", minInterval, maxInterval)
+			timing = f.line
+		case "timeout":
+			timing = f.line
+			fallthrough
+		default:
+			r.look(c, f, maxInterval)
+		}
+	}
+	c.Interval = cmp.Or(c.Interval, r.defaults.interval, c.Definition.Interval)
+	c.Timeout = cmp.Or(c.Timeout, r.defaults.timeout, c.Definition.Timeout)
+	if c.Timeout > c.Interval {
+		r.fail(timing, "timeout %s of check %s is longer than its interval %s: give both so that a look ends before the next", short(c.Timeout), d.Name, short(c.Interval))
+	}
+	return c
+}
+
+// checkOf finds the definition that an entry names; nil after an error.
+func (r *reader) checkOf(n *yaml.Node, fields []field, what string) *check.Definition {
 	at := slices.IndexFunc(fields, func(f field) bool { return f.key == "check" })
 	if at < 0 {
-		r.fail(n.Line, "a check without its name: write check: NAME, one of %s", r.names())
+		r.fail(n.Line, "%s: write check: NAME, one of %s", what, r.names())
 		return nil
 	}
 	name, ok := r.scalar(fields[at].value, "check")
 	if !ok {
 		return nil
 	}
-	c := &Check{Line: n.Line, Definition: r.definition(name), secret: make(map[string]bool)}
-	if c.Definition == nil {
+	d := r.definition(name)
+	if d == nil {
 		r.fail(fields[at].value.Line, "unknown check %q; there are %s", name, r.names())
-		return nil
 	}
-	timing := n.Line // where to complain about interval and timeout together
-	for _, f := range fields {
-		switch f.key {
-		case "target":
-			c.Target = r.target(f.value)
-		case "interval":
-			c.Interval, _ = r.duration(f.value, "interval", minInterval, maxInterval)
-			timing = f.line
-		case "timeout":
-			c.Timeout, _ = r.duration(f.value, "timeout", minTimeout, maxInterval)
-			timing = f.line
-		case "timeout_state":
-			c.TimeoutState = r.state(f.value)
-		case "options":
-			r.options(c, f.value)
-		case "warning":
-			r.limits(c, check.Warning, f)
-		case "critical":
-			r.limits(c, check.Critical, f)
-		case "severity":
-			r.severities(c, f.value)
-		case "only":
-			c.Only = r.parts(c, f)
-		case "skip":
-			c.Skip = r.parts(c, f)
-		}
+	return d
+}
+
+// look reads one of the lookKeys.
+func (r *reader) look(c *Check, f field, maxTimeout time.Duration) {
+	switch f.key {
+	case "timeout":
+		c.Timeout, _ = r.duration(f.value, "timeout", minTimeout, maxTimeout)
+	case "timeout_state":
+		c.TimeoutState = r.state(f.value)
+	case "options":
+		r.options(c, f.value)
+	case "warning":
+		r.limits(c, check.Warning, f)
+	case "critical":
+		r.limits(c, check.Critical, f)
+	case "severity":
+		r.severities(c, f.value)
+	case "only":
+		c.Only = r.parts(c, f)
+	case "skip":
+		c.Skip = r.parts(c, f)
 	}
-	c.Interval = cmp.Or(c.Interval, r.defaults.interval, c.Definition.Interval)
-	c.Timeout = cmp.Or(c.Timeout, r.defaults.timeout, c.Definition.Timeout)
-	if c.Timeout > c.Interval {
-		r.fail(timing, "timeout %s of check %s is longer than its interval %s: give both so that a look ends before the next", short(c.Timeout), name, short(c.Interval))
-	}
-	return c
 }
 
 func (r *reader) definition(name string) *check.Definition {
@@ -192,7 +228,7 @@ func (r *reader) names() string {
 	return strings.Join(names, ", ")
 }
 
-func (r *reader) target(n *yaml.Node) string {
+func (r *reader) targetName(n *yaml.Node) string {
 	text, ok := r.scalar(n, "target")
 	if ok && (text == "" || check.Clean(text) != text) {
 		r.fail(n.Line, "target %q: must be a name of at most %d characters, without | and control characters", check.Clean(text), check.MaxText)
@@ -274,6 +310,7 @@ func (r *reader) options(c *Check, n *yaml.Node) {
 		}
 		lines[flag.Name] = f.line
 		items := r.items(f.value, "option "+flag.Name)
+		r.credentials(flag, items)
 		if slices.ContainsFunc(items, func(i item) bool { return options.HoldsSecret(flag, i.text) }) {
 			if r.inlineSecret != "" {
 				r.fail(f.line, "option %s: %s", flag.Name, r.inlineSecret)

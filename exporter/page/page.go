@@ -76,7 +76,8 @@ type Site struct {
 // found on this machine and cannot be read, a configuration that was not loaded.
 type Notice struct {
 	Title, Text string
-	Help        string // what to do; may be empty
+	Help        string   // what to do; may be empty
+	Commands    []string // that do it, each on a line of its own
 }
 
 // frame is what the templates need around each page's own matter.
@@ -98,7 +99,11 @@ func (s Site) frame(title string, icon state, refresh Refresh, notices []Notice)
 		Title: title, Icon: icon.Class, Root: s.Root, Host: visible(s.Host), Version: visible(s.Version), Now: moment(s.Now), Refresh: refresh,
 	}
 	for _, n := range notices {
-		f.Notices = append(f.Notices, Notice{visible(n.Title), visible(n.Text), visible(n.Help)})
+		shown := Notice{Title: visible(n.Title), Text: visible(n.Text), Help: visible(n.Help)}
+		for _, c := range n.Commands {
+			shown.Commands = append(shown.Commands, visible(c))
+		}
+		f.Notices = append(f.Notices, shown)
 	}
 	return f
 }

@@ -16,11 +16,11 @@ import (
 )
 
 func TestOverviewHTML(t *testing.T) {
-	text := overview(t, mixed(t), everything, Notice{Title: "Found & read", Text: "1 < 2", Help: "grant it"})
+	text := overview(t, mixed(t), everything, Notice{Title: "Found & read", Text: "1 < 2", Help: "grant it", Commands: []string{"a > b"}})
 	for _, want := range []string{
 		"<title>1 CRITICAL, 1 UNKNOWN · Belfry</title>",
 		`<h1 class="verdict critical"><span class="sign" aria-hidden="true">✕</span><span>1 of 5 checks is CRITICAL</span></h1>`,
-		`<aside class="notice"><h2>Found &amp; read</h2><p>1 &lt; 2</p><p class="help">grant it</p></aside>`,
+		`<aside class="notice"><h2>Found &amp; read</h2><p>1 &lt; 2</p><p class="help">grant it</p><p><code>a &gt; b</code></p></aside>`,
 		`<li><a class="critical" href="?state=critical"><span class="sign" aria-hidden="true">✕</span><b>1</b> CRITICAL</a></li>`,
 		`<a href="check/fake/bad"><bdi>bad</bdi> <span class="check">fake</span></a>`,
 		`<span class="state critical"><span class="sign" aria-hidden="true">✕</span>CRITICAL</span> <span class="since">for 5 min 12 s</span>`,
@@ -142,7 +142,7 @@ func poisoned(t testing.TB, text string) string {
 	q := everything
 	q.Name = text
 	list := []schedule.Snapshot{s, s}
-	notice := Notice{text, text, text}
+	notice := Notice{text, text, text, []string{text}}
 	return render(t, func(p *Pages, b *strings.Builder) error {
 		if err := p.Overview(b, MakeOverview(list, everything, []Notice{notice}, at)); err != nil {
 			return err

@@ -63,11 +63,14 @@ type state struct {
 	since        time.Time     // start of the first of the looks that all had the state of the result
 	derived      any
 	running      bool
+	waiting      bool      // for a place
+	busySince    time.Time // of running or waiting
 	hangingSince time.Time // start of the look that ignores its deadline; zero: none
 	next         time.Time
 	runs         [4]uint64 // by state
 	abandoned    uint64
-	history      []Entry // oldest first
+	lastOK       time.Time // start of the newest look that was OK; zero: none
+	history      []Entry   // oldest first
 }
 
 // dueGrace is what a look may take beyond its timeout to be recorded.
@@ -82,6 +85,7 @@ func newRunner(s *Scheduler, job Job, spread time.Duration) *runner {
 	if r.memory == nil {
 		r.memory = &memory{}
 	}
+	s.longest.Store(max(s.longest.Load(), int64(job.Timeout))) // under Set's lock
 	r.due = r.added.Add(r.slots.first + job.Timeout + dueGrace)
 	r.state.Store(&state{next: r.added.Add(r.slots.first)})
 	r.ctx, r.cancel = context.WithCancel(context.Background())
@@ -180,37 +184,22 @@ func (r *runner) loop() {
 // abandoned; ok is false when the job has been removed meanwhile, whose
 // interrupted look says nothing.
 func (r *runner) run() (hang <-chan struct{}, ok bool) {
-	if !r.scheduler.bound.take(r.ctx) {
+	r.update(func(s *state) { s.waiting, s.busySince = true, time.Now() })
+	result, ok := r.scheduler.take(r.ctx, func() *check.Result {
+		if delayed := r.scheduler.options.Delayed; delayed != nil {
+			delayed(max(time.Since(r.state.Load().next), 0))
+		}
+		r.update(func(s *state) { s.waiting, s.running, s.busySince = false, true, time.Now() })
+		return r.job.look(r.ctx, r.memory)
+	})
+	if !ok {
 		return nil, false
 	}
-	if delayed := r.scheduler.options.Delayed; delayed != nil {
-		delayed(max(time.Since(r.state.Load().next), 0))
-	}
-	r.update(func(s *state) { s.running = true })
-	result := r.look()
-	r.scheduler.bound.give()
-	if hang = result.Abandoned; hang != nil {
-		r.scheduler.hanging.Add(1)
-	}
 	if r.ctx.Err() != nil {
-		return hang, false
+		return result.Abandoned, false
 	}
 	r.record(result)
-	return hang, true
-}
-
-// look calls the job's Look. The library recovers the panics of checks; this
-// keeps a defect of the face or the library itself to its own job.
-func (r *runner) look() (result *check.Result) {
-	started := time.Now()
-	defer func() {
-		if cause := recover(); cause != nil {
-			result = r.unknown(started, check.Internal, fmt.Sprintf("panic: %v (a defect of the exporter, please report it)", cause))
-			result.Duration = time.Since(started)
-			result.Trace = []string{string(debug.Stack())}
-		}
-	}()
-	return r.job.Look(r.ctx, r.memory)
+	return result.Abandoned, true
 }
 
 func (r *runner) record(result *check.Result) {
@@ -221,6 +210,9 @@ func (r *runner) record(result *check.Result) {
 		}
 		s.running, s.result, s.derived = false, result, derived
 		s.runs[min(result.State, check.Unknown)]++
+		if result.State == check.OK {
+			s.lastOK = result.Started
+		}
 		s.hangingSince = time.Time{}
 		if result.Abandoned != nil {
 			s.hangingSince = result.Started
@@ -235,7 +227,7 @@ func (r *runner) record(result *check.Result) {
 // remember returns the history with one more look; readers have the old one.
 func remember(history []Entry, newest Entry) []Entry {
 	kept := history[max(len(history)-HistoryLength+1, 0):]
-	next := append(make([]Entry, 0, len(kept)+1), kept...)
+	next := append(make([]Entry, 0, HistoryLength), kept...) // whole at once: memory does not grow for an hour
 	if n := len(kept); n > 0 && kept[n-1].Text == newest.Text {
 		newest.Text = kept[n-1].Text // what is said again and again is held once
 	}
@@ -263,7 +255,7 @@ func cutText(text string) string {
 func (r *runner) finished(result **check.Result) (derived any, text string) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			failed := r.unknown((*result).Started, check.Internal, fmt.Sprintf("panic: %v (a defect of the exporter, please report it)", cause))
+			failed := r.job.unknown((*result).Started, check.Internal, fmt.Sprintf("panic: %v (a defect of the exporter, please report it)", cause))
 			failed.Duration, failed.Abandoned = (*result).Duration, (*result).Abandoned
 			failed.Trace = []string{string(debug.Stack())}
 			*result, derived, text = failed, nil, failed.Rows[0].Text
@@ -291,10 +283,4 @@ func headline(result *check.Result) float64 {
 		}
 	}
 	return worst
-}
-
-func (j *Job) close() {
-	if j.Close != nil {
-		_ = j.Close() // nobody can act on it, and the check is gone
-	}
 }

@@ -70,9 +70,9 @@ type Options struct {
 // Scheduler runs jobs. Its methods may be called from any goroutine.
 type Scheduler struct {
 	options Options
-	origin  time.Time // the grid of all slots starts here
-	bound   *places
-	hanging atomic.Int64 // looks that ignore their deadline, those of removed jobs included
+	origin  time.Time    // the grid of all slots starts here
+	room                 // its hanging looks are those of removed jobs, too
+	longest atomic.Int64 // the longest timeout of all jobs so far, in nanoseconds
 
 	setting sync.Mutex // one Set or Stop at a time
 	stopped bool
@@ -81,7 +81,7 @@ type Scheduler struct {
 
 // New makes a scheduler without jobs.
 func New(options Options) *Scheduler {
-	s := &Scheduler{options: options, origin: time.Now(), bound: newPlaces(1)}
+	s := &Scheduler{options: options, origin: time.Now(), room: room{bound: newPlaces(1)}}
 	s.runners.Store(&[]*runner{})
 	return s
 }

@@ -40,6 +40,7 @@ type Snapshot struct {
 
 	Runs      [4]uint64 // finished looks by state
 	Abandoned uint64    // of these, those that ignored their deadline
+	LastOK    time.Time // start of the newest look that was OK; zero: none
 	History   []Entry   // oldest first, at most HistoryLength
 }
 
@@ -50,13 +51,12 @@ func (r *runner) snapshot(now time.Time) Snapshot {
 	snap := Snapshot{
 		Definition: r.job.Definition, Target: r.job.Target, Interval: r.job.Interval, Timeout: r.job.Timeout,
 		Result: s.result, Derived: s.derived, Next: s.next, Running: s.running, HangingSince: s.hangingSince,
-		Since: s.since, Runs: s.runs, Abandoned: s.abandoned, History: s.history,
+		Since: s.since, Runs: s.runs, Abandoned: s.abandoned, LastOK: s.lastOK, History: s.history,
 	}
 	hanging := !s.hangingSince.IsZero()
 	hangText := ""
 	if hanging {
-		hangText = fmt.Sprintf("the look of %s ignores its deadline of %s and still runs; no other is started until it returns",
-			clock(s.hangingSince), check.FormatDuration(r.job.Timeout))
+		hangText = hangingText(s.hangingSince, r.job.Timeout)
 	}
 	if s.result == nil {
 		if !now.After(r.due) {
@@ -67,7 +67,7 @@ func (r *runner) snapshot(now time.Time) Snapshot {
 		if hanging {
 			reason, text = check.Timeout, hangText
 		}
-		snap.Result = r.unknown(time.Time{}, reason, text)
+		snap.Result = r.job.unknown(time.Time{}, reason, text)
 		return snap
 	}
 	snap.Age = age(s.result.Started, now)
@@ -77,16 +77,22 @@ func (r *runner) snapshot(now time.Time) Snapshot {
 	}
 	switch {
 	case snap.Stale && hanging:
-		snap.Result, snap.Derived = r.unknown(s.result.Started, check.Timeout, hangText), nil
+		snap.Result, snap.Derived = r.job.unknown(s.result.Started, check.Timeout, hangText), nil
 		snap.Result.TimedOut, snap.Result.Duration = true, s.result.Duration
 	case snap.Stale:
-		snap.Result, snap.Derived = r.unknown(s.result.Started, check.Internal, fmt.Sprintf(
+		snap.Result, snap.Derived = r.job.unknown(s.result.Started, check.Internal, fmt.Sprintf(
 			"the newest look is of %s, more than three intervals of %s ago: the exporter does not keep up",
 			clock(s.result.Started), check.FormatDuration(r.job.Interval))), nil
 	case hanging:
 		snap.Result = withDeadlineText(s.result, hangText)
 	}
 	return snap
+}
+
+// hangingText says why nothing new is known of a target.
+func hangingText(since time.Time, timeout time.Duration) string {
+	return fmt.Sprintf("the look of %s ignores its deadline of %s and still runs; no other is started until it returns",
+		clock(since), check.FormatDuration(timeout))
 }
 
 // withDeadlineText says on the deadline's row what became of the look.
@@ -100,15 +106,6 @@ func withDeadlineText(result *check.Result, text string) *check.Result {
 		}
 	}
 	return &said
-}
-
-// unknown is a result that no look has returned; started is that of the
-// newest look, zero for none.
-func (r *runner) unknown(started time.Time, reason check.Reason, text string) *check.Result {
-	return &check.Result{
-		Definition: r.job.Definition, Target: r.job.Target, State: check.Unknown, Started: started, Reason: reason,
-		Rows: []check.Row{{State: check.Unknown, Text: check.CleanMax(text, 2*check.MaxText), Kind: check.RowFault, Reason: reason}},
-	}
 }
 
 // age is the longer of what the monotonic and the wall clock say: the one

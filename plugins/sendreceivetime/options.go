@@ -42,6 +42,7 @@ func newProbe(fs *pflag.FlagSet) *probe {
 	p.sender = newBotOptions(fs, "sender", "the bot that sends")
 	p.receiver = newBotOptions(fs, "receiver", "the bot that receives; may be the sender itself")
 	fs.StringVar(&p.site, "site", "", "address of the organization, https where no scheme is given (default: site of the zuliprc files)")
+	options.Address(fs, "site", options.Site)
 	fs.StringArrayVar(&p.realmValues, "realm", nil, "NAME=SENDER-ZULIPRC,RECEIVER-ZULIPRC: look at several organizations or servers, side by side; repeat, or separate by blanks")
 	fs.StringArrayVar(&p.stagingValues, "staging", nil, "NAME of a --realm in which nothing is worse than a warning; several: repeat or separate by blanks or commas")
 	fs.StringVar(&p.stream, "stream", "", "send to this channel (stream), to which the receiver is subscribed, in place of a direct message")

@@ -27,12 +27,12 @@ type Authority struct {
 
 // Leaf says what a certificate is for. Names are DNS names and IP addresses.
 // The zero times mean: valid from an hour ago for a day. A Client certificate
-// proves a client, any other a server.
+// proves a client, a Peer's both ends, any other a server.
 type Leaf struct {
 	CommonName          string
 	Names               []string
 	NotBefore, NotAfter time.Time
-	Client              bool
+	Client, Peer        bool
 }
 
 // Certificate is a leaf certificate with its key.
@@ -98,6 +98,9 @@ func (a *Authority) Issue(leaf Leaf) (*Certificate, error) {
 	}
 	if leaf.Client {
 		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	}
+	if leaf.Peer {
+		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	}
 	for _, name := range leaf.Names {
 		if ip := net.ParseIP(name); ip != nil {

@@ -1,6 +1,7 @@
-// Package parity holds the two faces of a check against each other: on the
-// same server, in good and bad health, the plugin's exit code and the
-// exporter's belfry_check_state are equal, and so are their series.
+// Package parity holds the faces of a check against each other: on the same
+// server, in good and bad health, the plugin's exit code and the exporter's
+// belfry_check_state are equal, of its scheduled look as of one that is asked
+// for at /probe, and so are their series.
 package parity
 
 import (
@@ -86,6 +87,7 @@ func Run(t *testing.T, c Case) {
 			r.agree(step, "the exporter that started in the first step", lasting)
 			fresh.Stop()
 		}
+		r.record(step)
 	}
 }
 
@@ -99,8 +101,12 @@ func fileName(c rune) rune {
 
 func (c *Case) interval() time.Duration { return max(c.Timeout, time.Second) }
 
-// target is the name of the thing looked at in both faces.
-const target = "parity"
+// target is the name of the thing looked at in both faces; probed is that of
+// the same thing for /probe, because the exporter knows each name once.
+const (
+	target = "parity"
+	probed = "probed"
+)
 
 // args is the plugin's command line without its name.
 func (c *Case) args(memory string) []string {
@@ -123,9 +129,7 @@ func (c *Case) args(memory string) []string {
 
 // yaml is the exporter's configuration of the same.
 func (c *Case) yaml() string {
-	entry := map[string]any{
-		"check": c.Definition.Name, "target": target, "interval": c.interval().String(), "timeout": c.Timeout.String(),
-	}
+	entry := map[string]any{"timeout": c.Timeout.String()}
 	severity := make(map[string]string)
 	for _, s := range c.Severity {
 		key, state, _ := strings.Cut(s, "=")
@@ -144,7 +148,10 @@ func (c *Case) yaml() string {
 			entry[key] = v.value
 		}
 	}
-	text, err := yaml.Marshal(map[string]any{"spread": "0s", "checks": []any{entry}})
+	module := map[string]any{"check": c.Definition.Name, "targets": map[string]any{probed: entry}}
+	scheduled := maps.Clone(entry)
+	scheduled["check"], scheduled["target"], scheduled["interval"] = c.Definition.Name, target, c.interval().String()
+	text, err := yaml.Marshal(map[string]any{"spread": "0s", "checks": []any{scheduled}, "modules": map[string]any{target: module}})
 	if err != nil { // maps of strings can be encoded
 		panic("parity: " + err.Error())
 	}
@@ -187,11 +194,34 @@ func (r *runner) compare(step Step, exporter *testbed.Exporter, document *plugin
 	if err != nil {
 		return err
 	}
+	state := fmt.Sprintf(`belfry_check_state{check=%q,target=%q}`, r.c.Definition.Name, target)
 	theirs, ours := series(page), series(r.run("prometheus").Stdout)
-	if got, ok := theirs[fmt.Sprintf(`belfry_check_state{check=%q,target=%q}`, r.c.Definition.Name, target)]; !ok || got != fmt.Sprint(looked.Exit) {
+	if got, ok := theirs[state]; !ok || got != fmt.Sprint(looked.Exit) {
 		return fmt.Errorf("belfry_check_state is %q (empty: not there); the plugin exits with %d: %s\nthe exporter says: %s", got, looked.Exit, document.Text, r.said(exporter))
 	}
-	return differ(ours, theirs, step.Loose)
+	if err := differ(ours, theirs, step.Loose); err != nil {
+		return err
+	}
+	return r.compareProbe(step, exporter, ours)
+}
+
+// compareProbe holds a look that is asked for against the plugin's. It has
+// none of what only a schedule knows.
+func (r *runner) compareProbe(step Step, exporter *testbed.Exporter, plugin map[string]string) error {
+	page, err := exporter.GetWithin(r.c.Timeout+10*time.Second, "/probe?module="+target+"&target="+probed)
+	if err != nil {
+		return err
+	}
+	theirs := series(strings.ReplaceAll(page, fmt.Sprintf("target=%q", probed), fmt.Sprintf("target=%q", target)))
+	for id := range theirs {
+		if exportersOwn(id) {
+			return fmt.Errorf("/probe has %s, which only a schedule knows", id)
+		}
+	}
+	if err := differ(plugin, theirs, step.Loose); err != nil {
+		return fmt.Errorf("/probe: %w", err)
+	}
+	return nil
 }
 
 func (r *runner) run(output string) testbed.Result {

@@ -58,7 +58,7 @@ func parse(line string) (name string, labels []string, value string, ok bool) {
 // exportersOwn tells the series of a check that only the exporter can have.
 func exportersOwn(id string) bool {
 	name, _, _ := strings.Cut(id, "{")
-	return slices.Contains([]string{"belfry_check_interval_seconds", "belfry_check_runs_total", "belfry_check_abandoned_runs_total"}, name) ||
+	return slices.Contains([]string{"belfry_check_interval_seconds", "belfry_check_runs_total", "belfry_check_abandoned_runs_total", "belfry_check_last_ok_timestamp_seconds"}, name) ||
 		strings.Contains(name, "_distribution_") // of its looks since it started
 }
 

@@ -71,6 +71,24 @@ func TestBothCommandLines(t *testing.T) {
         - slots
       target: parity
       timeout: 3s
+modules:
+    parity:
+        check: some_check
+        targets:
+            probed:
+                critical:
+                    - depth=5
+                options:
+                    host:
+                        - a
+                        - b
+                    insecure:
+                        - "true"
+                severity:
+                    lost: ok
+                skip:
+                    - slots
+                timeout: 3s
 spread: 0s
 `
 	if got := c.yaml(); got != want {
