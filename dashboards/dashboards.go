@@ -27,7 +27,7 @@ type spec struct {
 // boards are all boards, in the order of their links. Each definition of the
 // catalog is in the checks of exactly one.
 func boards() []spec {
-	return []spec{overview(), zulip(), postgresql(), rabbitmq(), backups(), exporterHealth()}
+	return []spec{overview(), zulip(), postgresql(), rabbitmq(), backups(), jobs(), exporterHealth()}
 }
 
 // Uncovered returns the names of the definitions that are on no board.
@@ -58,7 +58,10 @@ func Files(catalog []*check.Definition) (map[string][]byte, error) {
 	return files, nil
 }
 
-// build draws a board and has the SDK validate it.
+// build draws a board and has the SDK validate it. The successor of this
+// format is understood by Grafana 12 and later only.
+//
+//lint:ignore SA1019 Grafana 10 and 11 must be able to import it
 func build(b spec, catalog []*check.Definition) (*dashboard.Dashboard, error) {
 	s := newSheet(b, catalog)
 	b.draw(s)
@@ -66,6 +69,7 @@ func build(b spec, catalog []*check.Definition) (*dashboard.Dashboard, error) {
 		s.rest(d)
 	}
 	s.endRow()
+	//lint:ignore SA1019 as above
 	builder := dashboard.NewDashboardBuilder(b.title).
 		Uid(b.uid).Description(b.about).Tags([]string{"belfry"}).
 		Timezone("browser").Time("now-6h", "now").Refresh("1m").Readonly().

@@ -134,6 +134,7 @@ func TestStrict(t *testing.T) {
 // panels and queries know.
 func strict(text []byte) error {
 	plugins.RegisterDefaultPlugins()
+	//lint:ignore SA1019 the format that is made
 	var d dashboard.Dashboard
 	// The SDK returns an empty list of errors for none.
 	if err := d.UnmarshalJSONStrict(text); err != nil && err.Error() != "" {

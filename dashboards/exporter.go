@@ -113,6 +113,22 @@ func drawExporter(s *sheet) {
 			{expr: "sum by (check) (increase(" + series("belfry_check_abandoned_runs_total") + "[1h]))", legend: "{{check}} left behind"},
 		},
 	})
+	s.heading("Probes")
+	s.add(panel{
+		title: "Probes by outcome", w: 12, h: 7, view: stacked("reqps"),
+		about: "What Prometheus asked for at /probe, per second: looked and shared have a verdict; busy found no place, overdue no time, and the others asked for what is not configured. " +
+			"Aim for looked alone, and nothing where you use no modules.",
+		queries: []query{{expr: "sum by (outcome) (rate(" + series("belfry_exporter_probes_total") + "[$__rate_interval]))", legend: "{{outcome}}"}},
+	})
+	s.add(panel{
+		title: "Places for probes", w: 12, h: 7, view: lines("short"),
+		about: "Looks for /probe that run, wait and hang. Aim for nothing that waits or hangs: see probe_concurrency, or the target.",
+		queries: []query{
+			{expr: series("belfry_exporter_probe_running_looks"), legend: each("running")},
+			{expr: series("belfry_exporter_probe_waiting_looks"), legend: each("waiting")},
+			{expr: series("belfry_exporter_probe_hanging_looks"), legend: each("hanging")},
+		},
+	})
 	s.heading("Scrapes")
 	s.add(panel{
 		title: "Duration of a scrape", w: 8, h: 7, view: lines("s"),

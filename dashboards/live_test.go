@@ -294,7 +294,7 @@ func (a audience) alerts(t *testing.T) {
 // limit of its own.
 var emptyInScenery = []string{"upper", "lower", "Workers that run: B", "Killed for want of memory: B",
 	// A backup and a message that fail do so by a finding or a limit.
-	"backups.json: Looks that failed, by reason", "zulip.json: Looks that failed, by reason", "Findings"}
+	"backups.json: Looks that failed, by reason", "zulip.json: Looks that failed, by reason", "jobs.json: Looks that failed, by reason", "Findings"}
 
 // TestScenery: the boards show real servers, well and broken, and a preview of
 // one can be drawn and photographed.

@@ -46,6 +46,7 @@ type Scenery struct {
 	consumers        map[string]*testbed.Consumer
 	backrest         *testbed.PgBackRest
 	dumps            string
+	jobs             string // directory of what cron jobs record
 	zulip            *zulipserver.Server
 	files            map[string]string // secrets, by name
 	state            string            // the exporter's directory for memories
@@ -62,10 +63,12 @@ func New(bed *testbed.Bed, o Options) *Scenery {
 	s := &Scenery{bed: bed, options: o, consumers: map[string]*testbed.Consumer{}, files: map[string]string{}}
 	s.databases()
 	s.backups()
+	s.jobs = bed.MkdirFor(account, "nagios_state", 0o755)
 	s.queues()
 	s.workers()
 	s.chat()
 	s.secrets()
+	s.cron()
 	s.state = bed.MkdirFor(account, "memories", 0o700)
 	s.Exporter = bed.Exporter(testbed.ExporterOptions{
 		Account: account, Binary: o.Binary, Config: scene.Config(s.head(), s.settings()),
@@ -191,6 +194,7 @@ func (s *Scenery) settings() []scene.Setting {
 		{Check: "backup", Target: "pgbackrest", Options: scene.One(map[string]string{"stanza": s.backrest.Stanza, "config": s.backrest.ConfigFile,
 			"host": address(s.primary), "user": "monitor", "password-file": s.files["postgres"]})},
 		{Check: "backup", Target: "dumps", Options: dumps},
+		{Check: "cron_file", Target: "zulip-cron", Options: scene.One(map[string]string{"file": s.jobs})},
 		{Check: "worker_memory", Target: "zulip-workers", Options: scene.One(map[string]string{"user": worker}), Warning: []string{"120MB"}, Critical: []string{"160MB"}},
 	}
 }
@@ -208,7 +212,19 @@ func (s *Scenery) Work() {
 	for i, q := range s.work {
 		s.broker.Publish(q, 3+(round*(i+3))%17, time.Now())
 	}
+	s.cron()
 	s.zulip.Set(func(k *zulipserver.Knobs) { k.DeliveryDelay = time.Duration(30+(round*37)%120) * time.Millisecond })
+}
+
+// cron is what Zulip's own jobs record: a second, a state, its word, a text.
+func (s *Scenery) cron() {
+	for i, job := range []string{"check-analytics-state", "check-rabbitmq-queue", "check-user-zephyr-mirror-liveness"} {
+		line := "0|OK|well"
+		if s.broken && i == 1 {
+			line = "2|CRITICAL|queue email_senders is large"
+		}
+		s.bed.WriteFileFor(account, filepath.Join(s.jobs, job), fmt.Sprintf("%d|%s\n", time.Now().Unix(), line), 0o644)
+	}
 }
 
 // Break breaks some of everything: the standby hangs, a queue loses its

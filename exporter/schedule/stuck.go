@@ -27,12 +27,12 @@ func (r *runner) stuck(now time.Time, slack time.Duration) string {
 	}
 	switch {
 	case s.running:
-		if late := now.Sub(s.since) - r.job.Timeout; late > slack {
+		if late := now.Sub(s.busySince) - r.job.Timeout; late > slack {
 			return fmt.Sprintf("has not come back from its look, %s after its deadline", late.Round(time.Second))
 		}
 	case s.waiting:
 		// Each look that has a place gives it back at its deadline.
-		since := s.since
+		since := s.busySince
 		if moved := r.scheduler.moved.Load(); moved != nil && moved.After(since) {
 			since = *moved
 		}
