@@ -227,7 +227,7 @@ func (r *runner) record(result *check.Result) {
 // remember returns the history with one more look; readers have the old one.
 func remember(history []Entry, newest Entry) []Entry {
 	kept := history[max(len(history)-HistoryLength+1, 0):]
-	next := append(make([]Entry, 0, len(kept)+1), kept...)
+	next := append(make([]Entry, 0, HistoryLength), kept...) // whole at once: memory does not grow for an hour
 	if n := len(kept); n > 0 && kept[n-1].Text == newest.Text {
 		newest.Text = kept[n-1].Text // what is said again and again is held once
 	}
