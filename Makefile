@@ -1,6 +1,7 @@
 # make            build every plugin and the exporter into bin/
 # make test       install what the tests need, run all of them
 # make demo       show the product alive until Ctrl-C
+# make screenshots   take the pictures of the status page in docs/images, as root
 # make day        go through a day of situations, as root: SITUATION=regexp, WRITE=file
 # make bench      measure against the peers a user would pick; PART=plugins or PART=scale: those alone
 # make generate   bring generated files up to date
@@ -12,7 +13,7 @@ GO      ?= go
 PREFIX  ?= /usr/local
 FLAGS   := -trimpath -ldflags "-s -w"
 
-.PHONY: all test demo day bench generate previews lint new clean install
+.PHONY: all test demo screenshots day bench generate previews lint new clean install
 
 all:
 	@mkdir -p bin
@@ -28,6 +29,12 @@ test:
 demo: all
 	@testbed/install.sh
 	@$(GO) build -o bin/belfry_demo ./testbed/belfry_demo && bin/belfry_demo
+
+# In a host name of its own, which the pictures show.
+screenshots: all
+	@testbed/install.sh test
+	@$(GO) build -o bin/belfry_demo ./testbed/belfry_demo
+	unshare --uts sh -c 'hostname chat1.example.org && exec bin/belfry_demo -dir /srv/belfry -screenshots docs/images'
 
 day: all
 	@testbed/install.sh

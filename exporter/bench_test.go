@@ -29,3 +29,29 @@ func BenchmarkScrape(b *testing.B) {
 	}
 	b.ReportMetric(float64(size), "bytes")
 }
+
+// The page and the JSON document of 1,000 checks.
+func BenchmarkPages(b *testing.B) {
+	w := newWorld(b)
+	var config strings.Builder
+	config.WriteString("spread: 0s\nchecks:\n")
+	for i := range 1000 {
+		fmt.Fprintf(&config, "- {check: fake, target: t%d, interval: 1h}\n", i)
+	}
+	e, _ := w.start(b, config.String())
+	defer w.stop(b, e)
+	h := e.Handler()
+	for ready := false; !ready; ready, _, _ = e.Ready() {
+		time.Sleep(time.Millisecond)
+	}
+	for name, path := range map[string]string{"json": "/api/v1/checks", "overview": "/", "check": "/check/fake/t500"} {
+		b.Run(name, func(b *testing.B) {
+			size := 0
+			for b.Loop() {
+				_, text := get(h, "GET", path)
+				size = len(text)
+			}
+			b.ReportMetric(float64(size), "bytes")
+		})
+	}
+}

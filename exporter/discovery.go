@@ -2,18 +2,24 @@ package exporter
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
 
+	"github.com/belfry-monitoring/belfry/common/check"
+	"github.com/belfry-monitoring/belfry/common/memory"
 	"github.com/belfry-monitoring/belfry/exporter/config"
 	"github.com/belfry-monitoring/belfry/exporter/discover"
+	"github.com/belfry-monitoring/belfry/exporter/page"
 )
 
 // Discoverer finds out what runs on this machine. What before holds stays in
@@ -86,7 +92,7 @@ func (p *Program) printDiscovery(ctx context.Context, f *flags, log *slog.Logger
 // appears is used from the next reload on; one that was in use and is gone is
 // an error of the reload.
 func (e *Exporter) discovers() bool {
-	return e.options.Discover != nil && !e.configured && absent(e.options.ConfigFile)
+	return e.options.Discover != nil && !e.fromFile && absent(e.options.ConfigFile)
 }
 
 // discover looks for what runs here and monitors it, beside what before holds.
@@ -94,6 +100,9 @@ func (e *Exporter) discovers() bool {
 func (e *Exporter) discover(before *discover.Discovery) error {
 	last := e.discovery.Load()
 	found := e.options.Discover(before)
+	if last == nil {
+		e.recall(found)
+	}
 	checks := config.Empty()
 	if len(found.Checks()) > 0 {
 		// What is used is what would be printed.
@@ -112,7 +121,47 @@ func (e *Exporter) discover(before *discover.Discovery) error {
 	}
 	e.discovery.Store(found)
 	e.logDiscovery(last, found)
+	e.remember(found)
 	return nil
+}
+
+// discoveryMemory is where it is kept what was found; nil without a state
+// directory.
+func (e *Exporter) discoveryMemory() check.Memory {
+	if e.options.Memories == nil {
+		return nil
+	}
+	sum := sha256.Sum256([]byte(e.options.ConfigFile))
+	return e.options.Memories.Memory("discovery", hex.EncodeToString(sum[:])[:memory.KeySize])
+}
+
+// recall adds to the first look of this process what the one before watched.
+func (e *Exporter) recall(found *discover.Discovery) {
+	kept := e.discoveryMemory()
+	if kept == nil {
+		return
+	}
+	data, at, err := kept.Load()
+	if err == nil && len(data) > 0 && time.Since(at) < check.MaxMemoryAge {
+		err = found.Recall(data, e.options.Catalog)
+	}
+	if err != nil {
+		e.log.Warn("what was watched before the start is not known", "err", err)
+	}
+}
+
+func (e *Exporter) remember(found *discover.Discovery) {
+	kept := e.discoveryMemory()
+	if kept == nil {
+		return
+	}
+	data, err := found.Memory()
+	if err == nil {
+		err = kept.Store(data, time.Now())
+	}
+	if err != nil {
+		e.log.Warn("what was found is not kept for the next start", "err", err)
+	}
 }
 
 // rediscover looks again and again for what was not there before, as servers
@@ -143,6 +192,39 @@ func (e *Exporter) discoverMore() error {
 		return nil // a configuration file is in use meanwhile
 	}
 	return e.discover(before)
+}
+
+// discoveryNotices are what the page says of what was found: what is monitored
+// in one notice, and each thing that is not in one of its own.
+func (e *Exporter) discoveryNotices() []page.Notice {
+	found := e.discovery.Load()
+	if found == nil {
+		return nil
+	}
+	var watched []string
+	var others []page.Notice
+	for _, t := range found.Things {
+		if t.Outcome == discover.Watched && len(t.Help) == 0 {
+			watched = append(watched, t.Product+" "+t.Name)
+			continue
+		}
+		others = append(others, page.Notice{Title: t.Product + " " + t.Name + ": " + string(t.Outcome), Text: t.Text, Commands: t.Help})
+	}
+	text := "No configuration was given. Looked for: " + strings.Join(found.LookedFor, ", ") + ". "
+	switch {
+	case len(watched) > 0:
+		text += "Found, and monitored until a reload: " + strings.Join(watched, ", ") + "."
+	case len(others) == 0:
+		text += "Nothing was found."
+	}
+	list := []page.Notice{{
+		Title: "What runs on this machine", Text: text,
+		Help: "To keep it as a configuration:", Commands: []string{"belfry_exporter --discover > " + e.options.ConfigFile},
+	}}
+	for _, problem := range found.Problems {
+		list = append(list, page.Notice{Title: "Not everything can be seen", Text: problem})
+	}
+	return append(list, others...)
 }
 
 // logDiscovery says what is new since the look before, and what is gone.

@@ -6,7 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/belfry-monitoring/belfry/common/memory"
 	"github.com/belfry-monitoring/belfry/exporter/discover"
 )
 
@@ -54,7 +56,7 @@ func TestDiscoveryAndFile(t *testing.T) {
 	_, metrics := get(h, "GET", "/metrics")
 	wantLines(t, metrics, `belfry_exporter_discovered{outcome="watched",product="zulip"} 1`, `belfry_exporter_discovered{outcome="unwatched",product="redis"} 1`, `belfry_exporter_discovered{outcome="failed",product="memcached"} 0`)
 	_, page := get(h, "GET", "/")
-	for _, want := range []string{"No configuration was given. Looked for: Zulip, Redis.", "&lt;b&gt;r&lt;/b&gt;: <b>unwatched</b>. nobody &lt;i&gt;looks&lt;/i&gt;<br><code>grant &lt;u&gt;this&lt;/u&gt;</code>"} {
+	for _, want := range []string{"No configuration was given. Looked for: Zulip, Redis.", "Found, and monitored until a reload: zulip a.", "<h2>redis &lt;b&gt;r&lt;/b&gt;: unwatched</h2><p>nobody &lt;i&gt;looks&lt;/i&gt;</p><p><code>grant &lt;u&gt;this&lt;/u&gt;</code></p>"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("GET / =\n%s\nwant %s in it", page, want)
 		}
@@ -128,5 +130,60 @@ func TestDiscoveryThatCannotBeUsed(t *testing.T) {
 	}
 	if got := e.discovery.Load().Things[0].Name; got != "a" {
 		t.Errorf("in use is the discovery of %s; want that of a", got)
+	}
+}
+
+// With a state directory, a server that does not run when the exporter is
+// started anew does not vanish; a reload forgets it.
+func TestDiscoveryOverARestart(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	now := found("a", "b")
+	start := func() *Exporter {
+		keeper, err := memory.NewKeeper(dir, "exporter", time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := New(Options{
+			ConfigFile: filepath.Join(dir, "none.yml"), Catalog: w.catalog, Logger: slog.New(slog.DiscardHandler), Memories: keeper,
+			Discover: func(before *discover.Discovery) *discover.Discovery { return now },
+		})
+		if err == nil {
+			err = e.Reload()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	names := func(e *Exporter) string {
+		var all []string
+		for _, thing := range e.discovery.Load().Things {
+			all = append(all, thing.Name)
+		}
+		return strings.Join(all, " ")
+	}
+	first := start()
+	if err := first.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	now = found("c")
+	second := start()
+	defer w.stop(t, second)
+	if got, want := names(second), "a b c <b>r</b>"; got != want {
+		t.Errorf("after the restart there are %s; want %s", got, want)
+	}
+	if got := second.scheduler.Stats().Jobs; got != 3 {
+		t.Errorf("after the restart there are %d checks; want 3", got)
+	}
+	now = found("c")
+	if err := second.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := names(second), "c <b>r</b>"; got != want {
+		t.Errorf("after the reload there are %s; want %s", got, want)
 	}
 }

@@ -48,9 +48,11 @@ type Exporter struct {
 	probes    *probes
 
 	distributions atomic.Pointer[map[pair]*distributions] // never changed in place
+	checks        atomic.Pointer[map[pair]*config.Check]  // as configured, never changed in place
+	reloadErr     atomic.Pointer[error]                   // of the newest reload, nil for none
 
 	reloading    sync.Mutex
-	configured   bool // a configuration file was in use; guarded by reloading
+	fromFile     bool // a configuration file was in use; guarded by reloading
 	reloadGood   prometheus.Gauge
 	reloadGoodAt prometheus.Gauge
 	delay        prometheus.Histogram
@@ -78,8 +80,9 @@ func New(o Options) (*Exporter, error) {
 		}),
 	}
 	e.distributions.Store(&map[pair]*distributions{})
+	e.checks.Store(&map[pair]*config.Check{})
 	e.scheduler = schedule.New(schedule.Options{
-		Seed: o.Seed, Finished: e.finished,
+		Seed: o.Seed, Finished: e.finished, Text: plugin.FirstLine,
 		Delayed: func(d time.Duration) { e.delay.Observe(d.Seconds()) },
 	})
 	if err := e.register(); err != nil {
@@ -96,8 +99,10 @@ func (e *Exporter) Reload() error {
 	err := e.load()
 	if err != nil {
 		e.reloadGood.Set(0)
+		e.reloadErr.Store(&err)
 		return err
 	}
+	e.reloadErr.Store(nil)
 	e.reloadGood.Set(1)
 	e.reloadGoodAt.SetToCurrentTime()
 	return nil
@@ -113,7 +118,7 @@ func (e *Exporter) load() error {
 	}
 	if err == nil {
 		e.discovery.Store(nil)
-		e.configured = true
+		e.fromFile = true
 	}
 	return err
 }
@@ -133,6 +138,11 @@ func (e *Exporter) apply(c *config.Config, source string) error {
 		return err
 	}
 	e.distributions.Store(&kept)
+	configured := make(map[pair]*config.Check, len(c.Checks))
+	for _, one := range c.Checks {
+		configured[pair{one.Definition.Name, one.Target}] = one
+	}
+	e.checks.Store(&configured)
 	for _, one := range c.Checks {
 		if one.PrepareErr != nil {
 			e.log.Warn("a check is not ready to look", "check", one.Definition.Name, "target", one.Target, "line", one.Line, "err", one.PrepareErr)
@@ -147,6 +157,11 @@ func (e *Exporter) apply(c *config.Config, source string) error {
 	}
 	e.log.Info("configuration in use", "file", source, "checks", len(c.Checks), "concurrency", c.Places)
 	return nil
+}
+
+// configured returns the configuration of a check, nil where there is none.
+func (e *Exporter) configured(name, target string) *config.Check {
+	return (*e.checks.Load())[pair{name, target}]
 }
 
 // job makes a configured check something that can be scheduled. Its looks are
@@ -193,7 +208,7 @@ func (e *Exporter) finished(before, now *check.Result) any {
 		if now.State == check.OK {
 			level = slog.LevelInfo
 		}
-		log.Log(context.Background(), level, "state changed", "from", was, "to", now.State, "text", plugin.Describe(now).Text)
+		log.Log(context.Background(), level, "state changed", "from", was, "to", now.State, "text", plugin.FirstLine(now))
 	}
 	return e.series(now)
 }

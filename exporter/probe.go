@@ -77,11 +77,7 @@ func (e *Exporter) serveProbe(w http.ResponseWriter, r *http.Request) {
 // refuseProbe counts and says why there is no look.
 func (e *Exporter) refuseProbe(w http.ResponseWriter, err error) {
 	var r *refusal
-	switch {
-	case errors.As(err, &r):
-	case errors.Is(err, schedule.ErrBusy):
-		r = refuse(http.StatusServiceUnavailable, probeBusy, "no look: %v; probe_concurrency in the configuration says how many", err)
-	default:
+	if !errors.As(err, &r) { // of the prober
 		r = refuse(http.StatusServiceUnavailable, probeBusy, "no look: %v", err)
 	}
 	e.probes.outcomes.WithLabelValues(r.outcome).Inc()

@@ -2,14 +2,10 @@ package exporter
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -286,7 +282,7 @@ modules:
 		"# verdict\nFAKE CRITICAL: queue <b>\"x\"</b> has no consumer, 1 more problem of 4 | ", `\_ [OK] b: depth 1`,
 		"\n# timing\ntimeout: 2.5 s (the scrape's 3 s less what the way back may take; the module's is 5 s)\nlook: of this request, after waiting for ",
 		"\n# look\nmodule: fake\ntarget: a (configured)\ncheck: fake\noptions:\n  host: 10.0.0.5\n  mode: find\n  password: ***\nwarning: depth=6\nseverity: clock_skew=ok\ntimeout_state: critical\n",
-		"\n# series\n# HELP belfry_check_dropped_label_sets ", "\nbelfry_check_state{check=\"fake\",target=\"a\"} 2\n",
+		"\n# series\n# HELP belfry_check_", "\nbelfry_check_state{check=\"fake\",target=\"a\"} 2\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("debug has no\n%s\nbut\n%s", want, text)
@@ -297,121 +293,6 @@ modules:
 	}
 	if _, body := get(h, "GET", "/probe?module=fake&target=b&debug=true"); !strings.Contains(body, "target: b (free-form: nothing is remembered between looks)") {
 		t.Errorf("debug of a free-form target:\n%s\nwant it to say so", body)
-	}
-}
-
-// Configured targets remember, also over a reload that changes limits only;
-// free-form ones do not.
-func TestProbeMemory(t *testing.T) {
-	w := newWorld(t)
-	config := func(limit string) string {
-		return "modules:\n  fake:\n    check: fake\n    options: {mode: count}\n    critical: " + limit + "\n    targets: {a: 10.0.0.5}\n    targets_pattern: '.+'\n"
-	}
-	e, path := w.start(t, config("10"))
-	defer w.stop(t, e)
-	h := e.Handler()
-	want := func(target string, n int) {
-		t.Helper()
-		name, _, _ := strings.Cut(target, "&")
-		wantLines(t, probe(t, h, "fake", target), fmt.Sprintf(`belfry_fake_depth{check="fake",queue="before",target=%q} %d`, name, n))
-	}
-	want("a", 0)
-	want("a", 1)
-	want("a&debug=true", 2)
-	want("a", 2) // a person who looked has taken nothing away
-	want("free", 0)
-	want("free", 0)
-	write(t, path, config("11"))
-	if err := e.Reload(); err != nil {
-		t.Fatal(err)
-	}
-	want("a", 3)
-	write(t, path, strings.Replace(config("11"), "10.0.0.5", "10.0.0.6", 1))
-	if err := e.Reload(); err != nil {
-		t.Fatal(err)
-	}
-	want("a", 0) // another thing
-}
-
-// A probe that runs during a reload ends as it began; what is gone is not
-// found, and a wrong file changes nothing.
-func TestProbeDuringReload(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		const before = "modules: {old: {check: fake, options: {mode: wait}, targets: {a: x}}}"
-		e, path := w.start(t, before)
-		h := e.Handler()
-		running := make(chan string)
-		go func() {
-			_, body := get(h, "GET", "/probe?module=old&target=a")
-			running <- body
-		}()
-		synctest.Wait()
-		write(t, path, "modules: {new: {check: fake, targets: {b: x}}}")
-		if err := e.Reload(); err != nil {
-			t.Fatal(err)
-		}
-		if status, body := get(h, "GET", "/probe?module=old&target=a"); status != 404 || !strings.Contains(body, `no module "old"; there are new`) {
-			t.Errorf("a module that is gone = %d %s; want 404", status, body)
-		}
-		write(t, path, "nonsense")
-		if err := e.Reload(); err == nil {
-			t.Error("Reload of nonsense = nil; want an error")
-		}
-		probe(t, h, "new", "b")
-		w.stop(t, e) // it waits for what runs, which is let go
-		body := <-running
-		if !strings.Contains(body, "the exporter stops") && !strings.Contains(body, `belfry_check_state{check="fake",target="a"} 0`) {
-			t.Errorf("the probe that ran during the reload: %s; want its result, or that the exporter stops", body)
-		}
-	})
-}
-
-func TestProbeFinishesAfterReload(t *testing.T) {
-	w := newWorld(t)
-	e, path := w.start(t, "modules: {old: {check: fake, options: {mode: wait}, targets: {a: x}}}")
-	h := e.Handler()
-	running := make(chan string)
-	go func() {
-		_, body := get(h, "GET", "/probe?module=old&target=a")
-		running <- body
-	}()
-	for w.looks.Load() == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	write(t, path, "modules: {new: {check: fake, targets: {b: x}}}")
-	if err := e.Reload(); err != nil {
-		t.Fatal(err)
-	}
-	close(w.release)
-	wantLines(t, <-running, `belfry_check_state{check="fake",target="a"} 0`, `belfry_fake_depth{check="fake",queue="waited",target="a"} 1`)
-	w.release = make(chan struct{})
-	w.stop(t, e)
-}
-
-// A stranger who makes up targets makes the exporter remember nothing.
-func TestFreeFormTargetsLeaveNothing(t *testing.T) {
-	w := newWorld(t)
-	e, _ := w.start(t, "modules: {fake: {check: fake, options: {mode: count}, targets_pattern: '.+'}}")
-	defer w.stop(t, e)
-	h := e.Handler()
-	heap := func() int64 {
-		runtime.GC()
-		runtime.GC() // what pools keep goes with the second
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
-	flood := func(from, to int) {
-		for i := from; i < to; i++ {
-			probe(t, h, "fake", fmt.Sprintf("target-%d.example.org", i))
-		}
-	}
-	flood(0, 200)
-	before := heap()
-	flood(200, 4200)
-	if grown := heap() - before; grown > 1<<20 {
-		t.Errorf("4000 targets more: the heap grew by %d bytes; want less than 1 MiB", grown)
 	}
 }
 
@@ -448,95 +329,4 @@ func TestProbeLongerThanTheServersLimits(t *testing.T) {
 	if err := e.Stop(ctx); err != nil {
 		t.Errorf("Stop = %v; want nil", err)
 	}
-}
-
-func TestDiscovery(t *testing.T) {
-	w := newWorld(t)
-	e, path := w.start(t, `
-modules:
-  fake: {check: fake, targets: {b: 10.0.0.5, "a/1": 10.0.0.6}}
-  free: {check: fake, targets_pattern: 'x'}
-  other: {check: fake, targets: [c]}
-`)
-	defer w.stop(t, e)
-	h := e.Handler()
-	group := func(target, module string) string {
-		return fmt.Sprintf(`{"targets":[%q],"labels":{"__metrics_path__":"/probe","__param_module":%q,"__param_target":%q,"instance":%q,"module":%q}}`, target, module, target, target, module)
-	}
-	all := []string{group("b", "fake"), group("a/1", "fake"), group("c", "other")}
-	for _, c := range []struct {
-		method, path string
-		status       int
-		want         string
-	}{
-		{"GET", "/discovery", 200, "[" + strings.Join(all, ",") + "]\n"},
-		{"GET", "/discovery?module=other", 200, "[" + all[2] + "]\n"},
-		{"GET", "/discovery?module=other&module=other", 200, "[" + all[2] + "]\n"},
-		{"GET", "/discovery?module=other&module=fake", 200, "[" + all[2] + "," + all[0] + "," + all[1] + "]\n"},
-		{"GET", "/discovery?module=free", 200, "[]\n"},
-		{"HEAD", "/discovery", 200, ""},
-		{"GET", "/discovery?module=nope", 404, "no module \"nope\"; there are fake, free, other\n"},
-		{"GET", "/discovery?modul=fake", 400, "unknown parameters: there is module only\n"},
-		{"GET", "/discovery?module=%zz", 400, "the query cannot be read: write /discovery?module=NAME\n"},
-		{"POST", "/discovery", 405, "Method Not Allowed\n"},
-	} {
-		response := ask(h, c.method, c.path)
-		body, _ := io.ReadAll(response.Body)
-		if c.method == "HEAD" {
-			body = nil // a recorder keeps what a server drops
-		}
-		if response.StatusCode != c.status || string(body) != c.want {
-			t.Errorf("%s %s = %d %s; want %d %s", c.method, c.path, response.StatusCode, body, c.status, c.want)
-		}
-		if kind := response.Header.Get("Content-Type"); c.status == 200 && kind != "application/json" {
-			t.Errorf("%s %s: content type %q; want application/json", c.method, c.path, kind)
-		}
-	}
-	write(t, path, "checks: [{check: fake}]")
-	if err := e.Reload(); err != nil {
-		t.Fatal(err)
-	}
-	if _, body := get(h, "GET", "/discovery"); body != "[]\n" {
-		t.Errorf("GET /discovery without modules = %s; want an empty list", body)
-	}
-}
-
-// Where there is nothing to wait for, the exporter is ready.
-func TestReadyWithModulesOnly(t *testing.T) {
-	w := newWorld(t)
-	e, _ := w.start(t, "modules: {fake: {check: fake, targets_pattern: 'x'}}")
-	defer w.stop(t, e)
-	if status, body := get(e.Handler(), "GET", "/-/ready"); status != 200 {
-		t.Errorf("GET /-/ready = %d %s; want 200", status, body)
-	}
-}
-
-// What the documentation shows is right.
-func TestDocumentedModules(t *testing.T) {
-	text, err := os.ReadFile("../docs/probes.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var found int
-	for _, block := range yamlBlocks(string(text)) {
-		if !strings.Contains(block, "scrape_configs:") {
-			continue
-		}
-		found++
-		path := filepath.Join(t.TempDir(), "prometheus.yml")
-		write(t, path, block)
-		testbed.Promtool(t, "check", "config", path)
-	}
-	if found < 3 {
-		t.Errorf("docs/probes.md has %d scrape configurations; want 3", found)
-	}
-}
-
-// yamlBlocks are the fenced blocks of a Markdown page that are marked as YAML.
-func yamlBlocks(page string) (blocks []string) {
-	for _, part := range strings.Split(page, "```yaml\n")[1:] {
-		block, _, _ := strings.Cut(part, "```")
-		blocks = append(blocks, block)
-	}
-	return blocks
 }

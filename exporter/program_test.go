@@ -31,6 +31,7 @@ func TestCommandLine(t *testing.T) {
 	good := file("good.yml", "checks: [{check: fake, target: a}]")
 	bad := file("bad.yml", "checks:\n- {check: fake, warning: 20:10}\n- {check: fake, target: b, interval: 1}\n")
 	missing := file("missing.yml", "checks:\n- {check: fake, target: a, options: {mode: \"file:/nonexistent/file\"}}")
+	missingTarget := file("target.yml", "modules:\n  m:\n    check: fake\n    targets:\n      a: {options: {mode: ok}}\n      b: {options: {mode: \"file:/nonexistent/file\"}}\n")
 	badWeb := file("web.yml", "tls_server_config: {nonsense: 1}\n")
 	for _, c := range []struct {
 		args []string
@@ -47,6 +48,7 @@ func TestCommandLine(t *testing.T) {
 			`bad.yml:3: interval \"1\": write a number with its unit`,
 		}},
 		{[]string{"--config.check", "--config.file", missing}, 1, []string{"missing.yml:2: stat /nonexistent/file: no such file or directory"}},
+		{[]string{"--config.check", "--config.file", missingTarget}, 1, []string{"target.yml:6: stat /nonexistent/file: no such file or directory"}},
 		{[]string{"--config.check", "--config.file", good, "--web.config.file", badWeb}, 1, []string{"the web configuration is wrong"}},
 		{[]string{"--config.file", bad}, 1, []string{"bad.yml:3"}},
 		{[]string{"--config.file", dir + "/none.yml"}, 1, []string{"configuration: read " + dir + "/none.yml: no such file or directory"}},

@@ -30,7 +30,7 @@ func (e *Exporter) Handler() http.Handler {
 	pages.HandleFunc("GET /api/v1/checks", e.serveChecks)
 	pages.HandleFunc("GET /-/ready", e.serveReady)
 	pages.HandleFunc("POST /-/reload", e.serveReload)
-	pages.HandleFunc("GET /{$}", e.servePage(page()))
+	e.handlePages(pages)
 	scrapes, probes := http.NewServeMux(), http.NewServeMux()
 	scrapes.Handle("GET /metrics", metrics)
 	probes.HandleFunc("GET /-/healthy", e.serveHealthy)
@@ -43,7 +43,7 @@ func (e *Exporter) Handler() http.Handler {
 	asks.HandleFunc("GET /probe", e.serveProbe)
 	asks.HandleFunc("GET /discovery", e.serveDiscovery)
 	mux.Handle("/probe", bounded(asks, maxAsks))
-	mux.Handle("/discovery", bounded(asks, maxPages))
+	mux.Handle("/discovery", bounded(asks, maxScrapes))
 	mux.Handle("/-/healthy", bounded(probes, maxScrapes))
 	return mux
 }

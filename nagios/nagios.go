@@ -115,12 +115,18 @@ func Variables(d *check.Definition) []Variable {
 			return
 		}
 		_, usage := pflag.UnquoteUsage(f)
-		// A semicolon would begin a comment inside the comment's line in no
-		// reader, but keep the help on one line and short.
-		usage, _, _ = strings.Cut(usage, "\n")
 		variables = append(variables, Variable{
-			Name: strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_")), Option: f.Name, Help: check.CleanMax(usage, 90),
+			Name: strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_")), Option: f.Name, Help: short(usage, 90),
 		})
 	})
 	return variables
+}
+
+// short is the beginning of a usage for a comment, on one line.
+func short(usage string, limit int) string {
+	words := []rune(strings.Join(strings.Fields(usage), " "))
+	if len(words) <= limit {
+		return string(words)
+	}
+	return string(words[:limit]) + "..."
 }

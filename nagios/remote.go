@@ -131,7 +131,7 @@ func PluginsINI(catalog []*check.Definition) []byte {
 			if value == "[]" {
 				value = ""
 			}
-			fmt.Fprintf(&b, "# %s\n#%s=%s\n", check.CleanMax(usage, 130), f.Name, value)
+			fmt.Fprintf(&b, "# %s\n#%s=%s\n", short(usage, 130), f.Name, value)
 		})
 	}
 	return []byte(b.String())

@@ -1,12 +1,10 @@
 package prometheus
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -22,23 +20,6 @@ func documented(name, key string) *check.Metric {
 		}
 	}
 	return nil
-}
-
-// fences are the fenced blocks of a language in a page, in their order.
-func fences(text, language string) (blocks []string) {
-	var block *bytes.Buffer
-	for _, line := range strings.SplitAfter(text, "\n") {
-		switch trimmed := strings.TrimSpace(line); {
-		case block == nil && trimmed == "```"+language:
-			block = new(bytes.Buffer)
-		case block != nil && trimmed == "```":
-			blocks = append(blocks, block.String())
-			block = nil
-		case block != nil:
-			block.WriteString(line)
-		}
-	}
-	return blocks
 }
 
 // haste is by how much tests shorten the times of rules and of Alertmanager.

@@ -21,6 +21,7 @@ import (
 	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/common/exposition"
 	"github.com/belfry-monitoring/belfry/testbed"
+	"github.com/belfry-monitoring/belfry/testbed/tutorial"
 )
 
 // Metrics of every kind and unit, with and without labels.
@@ -264,7 +265,7 @@ func TestDocumentedExpressions(t *testing.T) {
 	}
 	lag := documented("postgres_replication_lag", "replay_lag")
 	for _, expr := range []string{Violated(lag, check.Critical), Violated(documented("backup", "completed"), check.Warning)} {
-		if !slices.ContainsFunc(fences(string(text), "promql"), func(f string) bool { return strings.TrimSpace(f) == expr }) {
+		if !slices.ContainsFunc(tutorial.Blocks(string(text), "promql"), func(b tutorial.Block) bool { return strings.TrimSpace(b.Text) == expr }) {
 			t.Errorf("docs/prometheus.md has no fence promql with\n%s", expr)
 		}
 	}

@@ -78,6 +78,7 @@ func courses(d *check.Definition) []course {
 			c.reason = string(check.Auth)
 		default:
 			c.severity = v.severity
+			c.target = `stays "Warning" (ü\)` // whose series the annotations must find
 		}
 		if c.severity != "" && len(d.Metrics) > 0 {
 			c.beyond = d.Metrics[0].Key

@@ -64,6 +64,7 @@ func rules(t *testing.T) (all []fileRule) {
 
 // Prometheus takes the rules, and they do at each moment what their tests say.
 func TestRules(t *testing.T) {
+	t.Parallel()
 	for _, path := range ruleFiles(t) {
 		testbed.Promtool(t, "check", "rules", "--lint=all", "--lint-fatal", path)
 		test := filepath.Join("rules/tests", filepath.Base(path))

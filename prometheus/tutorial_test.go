@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/belfry-monitoring/belfry/testbed"
+	"github.com/belfry-monitoring/belfry/testbed/tutorial"
 )
 
 // The commands of the tutorial do what it says, one after the other in one
@@ -46,7 +47,12 @@ func TestTutorial(t *testing.T) {
 	}
 	put("prometheus/"+alertmanagerFile, hasten(string(config)), 0o644)
 
-	script := strings.Join(fences(string(text), "sh"), "\n")
+	// One shell for all, because it holds what the tutorial starts.
+	var commands strings.Builder
+	for _, b := range tutorial.Blocks(string(text), "sh") {
+		commands.WriteString(b.Text + "\n")
+	}
+	script := commands.String()
 	for _, port := range []string{"19742", "9090", "9093"} {
 		if !strings.Contains(script, ":"+port) {
 			t.Errorf("the tutorial does not name port %s", port)
@@ -80,8 +86,8 @@ func TestTutorial(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, block := range fences(string(text), "shell") {
-		for _, line := range strings.Split(block, "\n") {
+	for _, b := range tutorial.Blocks(string(text), "shell") {
+		for _, line := range strings.Split(b.Text, "\n") {
 			packages, ok := strings.CutPrefix(line, "sudo apt-get install ")
 			for _, p := range strings.Fields(packages) {
 				if ok && !strings.Contains(string(install), p) {

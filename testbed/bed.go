@@ -131,6 +131,9 @@ func mustBeEmpty(dir string) error {
 // Dir is the bed's directory; every user can enter it. It is removed at the end.
 func (b *Bed) Dir() string { return b.dir }
 
+// TB is what the bed reports to, for helpers that start more than servers.
+func (b *Bed) TB() TB { return b.t }
+
 // fail ends the test; it does not return.
 func (b *Bed) fail(format string, args ...any) {
 	b.t.Helper()

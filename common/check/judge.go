@@ -160,7 +160,9 @@ func (j *judge) value(o observation, detail string, waived bool, now time.Time) 
 		}
 		v.Number, v.Judged = j.moment(o, now)
 	}
-	v.Warning, v.Critical = j.limits.of(o.metric, o.labels, waived)
+	warning, critical := j.limits.of(o.metric, o.labels, waived)
+	v.Warning, v.WarningFrom = warning.Range, warning.from
+	v.Critical, v.CriticalFrom = critical.Range, critical.from
 	switch {
 	case v.Critical != nil && v.Critical.Violates(v.Judged):
 		v.State = Critical

@@ -2,6 +2,22 @@ package check
 
 import "math"
 
+// Origin says where a limit comes from.
+type Origin uint8
+
+// The origins, in rising rank.
+const (
+	FromDefault  Origin = iota // the metric's declaration
+	FromProfile                // what the check knows of the product or the server: Setup.Limits, Report.Limit
+	FromOperator               // -w and -c, or the configuration
+)
+
+// origin is a limit that judges, nil for none, and where it comes from.
+type origin struct {
+	*Range
+	from Origin
+}
+
 // limitTable resolves which limit judges a value: the operator's before the
 // profile's before the metric's default; among equals the one with more
 // labels, then the later.
@@ -34,20 +50,20 @@ func defaultRange(m *Metric, text string) *Range {
 
 // of returns the limits of a value; of one whose limits are waived only the
 // operator's.
-func (t *limitTable) of(m *Metric, labels []string, waived bool) (warning, critical *Range) {
+func (t *limitTable) of(m *Metric, labels []string, waived bool) (warning, critical origin) {
 	for i := range t.operator {
 		if !t.used[i] && t.operator[i].applies(m, labels) {
 			t.used[i] = true
 		}
 	}
-	resolve := func(severity State, fallback *Range) *Range {
+	resolve := func(severity State, fallback *Range) origin {
 		if r := best(t.operator, m, labels, severity); r != nil || waived {
-			return r
+			return origin{r, FromOperator}
 		}
 		if r := best(t.profile, m, labels, severity); r != nil {
-			return r
+			return origin{r, FromProfile}
 		}
-		return fallback
+		return origin{fallback, FromDefault}
 	}
 	d := t.defaults[m]
 	return resolve(Warning, d[0]), resolve(Critical, d[1])

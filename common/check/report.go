@@ -235,7 +235,8 @@ func (r *Report) Limits(m *Metric, labels ...string) (warning, critical *Range) 
 	r.mu.Lock()
 	profile, waived := r.setup.Limits, r.waived[seriesKey(m, labels)]
 	r.mu.Unlock()
-	return r.table(profile).of(m, labels, waived)
+	w, c := r.table(profile).of(m, labels, waived)
+	return w.Range, c.Range
 }
 
 // Detail adds words to the rows of all metrics with exactly these label

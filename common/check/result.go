@@ -60,6 +60,8 @@ type Value struct {
 	Judged            float64
 	Warning, Critical *Range // nil for none
 	State             State
+
+	WarningFrom, CriticalFrom Origin // where these limits come from
 }
 
 // Miss is what a metric's distribution counts although it has no value.

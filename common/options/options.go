@@ -70,6 +70,18 @@ func HoldsSecret(f *pflag.Flag, value string) bool {
 	return IsSecret(f) || len(f.Annotations[urlKey]) > 0 && strings.Contains(value, "@")
 }
 
+// Instead says what a command line has in place of a flag whose value is or
+// holds a secret; empty where nothing is declared for that.
+func Instead(f *pflag.Flag) string {
+	switch {
+	case IsSecret(f):
+		return "--" + f.Name + "-file FILE" + orEnv(f)
+	case len(f.Annotations[urlKey]) > 0:
+		return f.Annotations[urlKey][0]
+	}
+	return ""
+}
+
 // Secret is an option that holds a password, key or token: --name from
 // extra-opts, environment or YAML, --name-file from anywhere.
 type Secret struct {

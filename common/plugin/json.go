@@ -54,7 +54,7 @@ type DocumentValue struct {
 func Describe(r *check.Result) Document {
 	d := Document{
 		Check: r.Definition.Name, Target: r.Target, State: r.State.String(), Code: int(r.State),
-		Text:    strings.TrimPrefix(firstLine(r), r.Definition.Title+" "+r.State.String()+": "),
+		Text:    FirstLine(r),
 		Started: r.Started.UTC().Format(time.RFC3339Nano), Duration: r.Duration.Seconds(), TimedOut: r.TimedOut,
 		Reason: string(r.Reason), Notices: r.Notices, Notes: r.Notes, Rows: []DocumentRow{}, Values: []DocumentValue{},
 	}

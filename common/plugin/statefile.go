@@ -3,7 +3,6 @@ package plugin
 import (
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/belfry-monitoring/belfry/common/check"
@@ -17,7 +16,7 @@ func writeStateFile(path string, r *check.Result, now time.Time) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return check.Faultf(check.Config, "write the state file", path, "not a regular file, and it would be replaced")
 	}
-	text := cut(strings.TrimPrefix(firstLine(r), r.Definition.Title+" "+r.State.String()+": "), maxLine)
+	text := cut(FirstLine(r), maxLine)
 	line := fmt.Sprintf("%d|%d|%s|%s\n", now.Unix(), r.State, r.State, text)
 	if err := safefile.Replace(path, []byte(line), 0o644); err != nil {
 		return &check.Fault{Reason: check.Config, Stage: "write the state file", Peer: path, Err: err}

@@ -36,6 +36,12 @@ func Text(r *check.Result, verbose int) []byte {
 	return []byte(b.String())
 }
 
+// FirstLine is line 1 without title, state and performance data, for faces
+// that show these beside it.
+func FirstLine(r *check.Result) string {
+	return strings.TrimPrefix(firstLine(r), r.Definition.Title+" "+r.State.String()+": ")
+}
+
 // firstLine is "TITLE STATE: the worst problem, N more problems of M".
 func firstLine(r *check.Result) string {
 	text, rest := okText(r), ""

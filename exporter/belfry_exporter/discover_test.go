@@ -130,11 +130,13 @@ func want(t *testing.T, what, got string, texts ...string) {
 }
 
 func TestDiscoverNothing(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, testbed.New(t), "host")
 	want(t, "an empty machine", h.discover(), "# Looked for: Zulip, PostgreSQL, RabbitMQ, Redis, memcached.", "# Nothing was found", "!checks:")
 }
 
 func TestDiscoverPostgreSQL(t *testing.T) {
+	t.Parallel()
 	bed := testbed.New(t)
 	db := bed.Postgres(testbed.PostgresOptions{HBA: []string{"local postgres nobody peer"}, Config: map[string]string{"archive_mode": "on", "archive_command": "/bin/true"}}) // that archives nothing
 	h := newHost(t, bed, "host")
@@ -184,6 +186,7 @@ func TestDiscoverPostgreSQL(t *testing.T) {
 // A server with a standby is held to what it has; the standby is watched by
 // itself.
 func TestDiscoverStandby(t *testing.T) {
+	t.Parallel()
 	bed := testbed.New(t)
 	hba := []string{"local postgres nobody peer"}
 	primary := bed.Postgres(testbed.PostgresOptions{HBA: hba})
@@ -202,11 +205,12 @@ func TestDiscoverStandby(t *testing.T) {
 		}
 		return nil
 	})
-	want(t, "a pair", got, "standbys=1:", ", as role nobody: standby.", "!unreadable")
+	want(t, "a pair", got, `standbys: "1"`, ", as role nobody: standby.", "!unreadable")
 }
 
 // What answers in the place of PostgreSQL is never taken for one that works.
 func TestDiscoverStrangers(t *testing.T) {
+	t.Parallel()
 	bed := testbed.New(t)
 	for name, c := range map[string]struct {
 		answer func(net.Conn)
@@ -246,6 +250,7 @@ func TestDiscoverStrangers(t *testing.T) {
 }
 
 func TestDiscoverRabbitMQ(t *testing.T) {
+	t.Parallel()
 	bed := testbed.New(t)
 	mq := bed.RabbitMQ(testbed.RabbitMQOptions{Vhosts: []string{"shop"}, Queues: []testbed.Queue{{Name: "email_senders"}}})
 	h := newHost(t, bed, "host")
@@ -305,6 +310,7 @@ func gid(t *testing.T, account string) int {
 }
 
 func TestDiscoverCaches(t *testing.T) {
+	t.Parallel()
 	bed := testbed.New(t)
 	open, locked := bed.Redis(testbed.RedisOptions{}), bed.Redis(testbed.RedisOptions{Name: "locked", Password: "hunter2"})
 	cache := bed.Memcached(testbed.MemcachedOptions{})
@@ -324,6 +330,7 @@ func TestDiscoverCaches(t *testing.T) {
 // The exporter without a configuration: it says what it has found, looks for
 // more while it runs, and forgets nothing until it is told to.
 func TestExporterDiscovers(t *testing.T) {
+	t.Parallel()
 	bed := testbed.New(t)
 	h := newHost(t, bed, "host")
 	e := bed.Exporter(testbed.ExporterOptions{Args: []string{"--discover.root=" + h.root, "--discover.interval=1s"}})

@@ -37,6 +37,7 @@ modules:
       refused: 127.0.0.1:%d
       silent: %s
       no grant: {options: {host: 127.0.0.1:%[2]d, user: plain}}
+    targets_pattern: '127\.0\.0\.1:%[2]d'
   dumps:
     check: backup
     targets:
@@ -52,7 +53,16 @@ scrape_configs:
   - job_name: belfry-probe
     http_sd_configs: [{url: 'http://%[1]s/discovery', refresh_interval: 2s}]
     relabel_configs: [{target_label: __address__, replacement: '%[1]s'}]
-`, address)})
+  - job_name: belfry-probe-postgres
+    metrics_path: /probe
+    params: {module: [postgres]}
+    static_configs: [{targets: ['127.0.0.1:%[2]d', '127.0.0.1:1']}]
+    relabel_configs:
+      - {source_labels: [__address__], target_label: __param_target}
+      - {source_labels: [__param_target], target_label: instance}
+      - {target_label: module, replacement: postgres}
+      - {target_label: __address__, replacement: '%[1]s'}
+`, address, primary.Port)})
 
 	type key struct{ module, instance, check string }
 	const lag, backup = "postgres_replication_lag", "backup"
@@ -95,6 +105,21 @@ scrape_configs:
 	prometheus.Await(time.Minute, `belfry_check_failure_info{instance="silent"}`, func(samples []testbed.Sample) error {
 		if len(samples) != 1 || samples[0].Labels["reason"] != "timeout" {
 			return fmt.Errorf("%v; want the reason timeout: the step ends before the scrape", samples)
+		}
+		return nil
+	})
+
+	// Of free-form targets, the one that the pattern allows is looked at.
+	free := fmt.Sprintf("127.0.0.1:%d", primary.Port)
+	prometheus.Await(time.Minute, `belfry_check_state{job="belfry-probe-postgres"}`, func(samples []testbed.Sample) error {
+		if len(samples) != 1 || samples[0].Value != 0 || samples[0].Labels["instance"] != free || samples[0].Labels["target"] != free {
+			return fmt.Errorf("%v; want %s to be OK, and nothing else", samples, free)
+		}
+		return nil
+	})
+	prometheus.Await(time.Minute, `up{job="belfry-probe-postgres", instance="127.0.0.1:1"}`, func(samples []testbed.Sample) error {
+		if len(samples) != 1 || samples[0].Value != 0 {
+			return fmt.Errorf("%v; want the refused target to be down", samples)
 		}
 		return nil
 	})

@@ -35,7 +35,8 @@ type Module struct {
 	Targets    []*Check // configured, in the order of the file
 
 	byName map[string]*Check
-	common *Check // what all targets have in common
+	common *Check         // what all targets have in common
+	flags  *pflag.FlagSet // of the check, none set and never changed
 	// Of free-form targets and of those that are given by their address alone.
 	address addressed
 	pattern *regexp.Regexp // that a free-form target matches as a whole; nil: there are none
@@ -63,7 +64,7 @@ func (m *Module) FreeForm(target string) (*Check, error) {
 		return nil, fmt.Errorf("module %s has no such target, and its targets_pattern does not allow this address", m.Name)
 	}
 	c := m.at(target, []string{target})
-	c.fill(m.common)
+	m.fill(c)
 	return c, nil
 }
 
@@ -84,10 +85,10 @@ func (c *Config) All() []*Check {
 	return all
 }
 
-// fill takes over from the module what the target does not say itself. Limits
-// are joined: among equals, the later counts.
-func (c *Check) fill(from *Check) {
-	fs := c.flags()
+// fill gives a target what it does not say itself. Limits are joined: among
+// equals, the later counts.
+func (m *Module) fill(c *Check) {
+	from, fs := m.common, m.flags
 	own := make([]*pflag.Flag, 0, len(c.values))
 	for _, v := range c.values {
 		own = append(own, fs.Lookup(v.Name))
@@ -118,13 +119,6 @@ func (c *Check) fill(from *Check) {
 	if c.Skip == nil {
 		c.Skip = from.Skip
 	}
-}
-
-// flags are the check's own options, none set.
-func (c *Check) flags() *pflag.FlagSet {
-	fs := pflag.NewFlagSet(c.Definition.Plugin(), pflag.ContinueOnError)
-	_ = c.Definition.New(fs).Close() // it has opened nothing
-	return fs
 }
 
 func moduleKeys() []string {
@@ -163,6 +157,8 @@ func (r *reader) module(f field) *Module {
 	}
 	m := &Module{Name: f.key, Definition: d, Line: f.line, byName: make(map[string]*Check)}
 	m.common = &Check{Definition: d, Line: f.line, secret: make(map[string]bool)}
+	m.flags = pflag.NewFlagSet(d.Plugin(), pflag.ContinueOnError)
+	_ = d.New(m.flags).Close() // it has opened nothing
 	var targets, pattern, option *field
 	for _, one := range fields {
 		switch one.key {
@@ -202,7 +198,7 @@ type addressed struct {
 func (r *reader) targetOption(m *Module, named *field) addressed {
 	var may []*pflag.Flag
 	var names []string
-	m.common.flags().VisitAll(func(flag *pflag.Flag) {
+	m.flags.VisitAll(func(flag *pflag.Flag) {
 		if options.AddressFormOf(flag) != options.NoAddress {
 			may, names = append(may, flag), append(names, flag.Name)
 		}
@@ -314,7 +310,7 @@ func (r *reader) target(m *Module, f field) {
 		}
 	}
 	c.Line = f.line
-	c.fill(m.common)
+	m.fill(c)
 	m.byName[f.key] = c
 	m.Targets = append(m.Targets, c)
 }

@@ -329,11 +329,11 @@ func TestPgJudge(t *testing.T) {
 		return trial{result: &check.Result{Values: []check.Value{{Metric: &check.Metric{Key: "standbys"}, Number: standbys}}}}
 	}
 	alone := s.judge(l, pgFacts{Version: "15.18", Granted: true}, values(0))
-	if alone.Outcome != Watched || alone.Checks[0].Severity["no_standby"] != "ok" || len(alone.Checks[0].Critical) != 0 || len(alone.Help) != 0 {
+	if alone.Outcome != Watched || alone.Checks[0].Severity["no_standby"] != "ok" || alone.Checks[0].Options["standbys"] != nil || len(alone.Help) != 0 {
 		t.Errorf("a primary alone = %+v; want it watched without a demand", alone)
 	}
 	pair := s.judge(l, pgFacts{Version: "15.18", Granted: false}, values(2))
-	if pair.Outcome != Watched || strings.Join(pair.Checks[0].Critical, "") != "standbys=2:" || len(pair.Help) != 1 || !strings.Contains(pair.Help[0], `GRANT pg_read_all_stats TO "belfry"`) {
+	if pair.Outcome != Watched || pair.Checks[0].Options["standbys"] != "2" || len(pair.Help) != 1 || !strings.Contains(pair.Help[0], `GRANT pg_read_all_stats TO "belfry"`) {
 		t.Errorf("a primary with two = %+v; want two demanded and the grant named", pair)
 	}
 	blind := s.judge(l, pgFacts{Version: "15.18"}, trial{reason: check.Permission, text: "may not"})

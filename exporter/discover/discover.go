@@ -60,7 +60,6 @@ type Check struct {
 	Check    string            `json:"check" yaml:"check"`
 	Target   string            `json:"target" yaml:"target"`
 	Options  map[string]any    `json:"-" yaml:"options,omitempty"` // text or a list of texts; no secrets
-	Critical []string          `json:"-" yaml:"critical,omitempty"`
 	Severity map[string]string `json:"-" yaml:"severity,omitempty"`
 	Only     []string          `json:"-" yaml:"only,omitempty"`
 }
@@ -366,8 +365,13 @@ func (s *search) keep(answers map[[2]string]answer) {
 		t.Product, t.key = k[0], k[1]
 		s.found.Things = append(s.found.Things, t.cleaned())
 	}
+	s.found.sort()
+}
+
+// sort puts things in the order of the products, and then by name.
+func (d *Discovery) sort() {
 	names := Products()
-	slices.SortStableFunc(s.found.Things, func(a, b Thing) int {
+	slices.SortStableFunc(d.Things, func(a, b Thing) int {
 		if c := slices.Index(names, a.Product) - slices.Index(names, b.Product); c != 0 {
 			return c
 		}

@@ -21,7 +21,7 @@ func example(name, text string) *discover.Discovery {
 		Things: []discover.Thing{
 			{Product: "redis", Name: name, Outcome: discover.Unwatched, Text: text, Help: []string{text}},
 			{Product: "postgresql", Name: name, Outcome: discover.Watched, Text: text, Checks: []discover.Check{
-				{Check: "postgres_replication_lag", Target: "main", Options: map[string]any{"host": "/run/postgresql:5432", "user": name}, Critical: []string{"standbys=1:"}, Severity: map[string]string{"no_standby": "ok"}},
+				{Check: "postgres_replication_lag", Target: "main", Options: map[string]any{"host": "/run/postgresql:5432", "user": name, "standbys": "1"}, Severity: map[string]string{"no_standby": "ok"}},
 				{Check: "backup", Target: "archive", Options: map[string]any{"host": "/run/postgresql:5432"}, Only: []string{"archiving"}},
 			}},
 			{Product: "rabbitmq", Name: name, Outcome: discover.Watched, Checks: []discover.Check{
@@ -53,7 +53,7 @@ func TestYAML(t *testing.T) {
 		t.Fatalf("Parse(YAML()) = %+v, %v; want three checks", c, err)
 	}
 	one := c.Checks[0]
-	if one.Definition.Name != "postgres_replication_lag" || one.Target != "main" || len(one.Limits) != 1 || one.Limits[0].String() != "standbys=1:" || one.Severities["no_standby"] != 0 || len(one.Severities) != 1 {
+	if one.Definition.Name != "postgres_replication_lag" || one.Target != "main" || one.Severities["no_standby"] != 0 || len(one.Severities) != 1 {
 		t.Errorf("first check = %+v; want what was found", one)
 	}
 	if two := c.Checks[1]; strings.Join(two.Only, "") != "archiving" {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -45,9 +46,15 @@ func outcomes(d *Discovery) string {
 // again, and what is settled is not.
 func TestFindMore(t *testing.T) {
 	var list []candidate
+	var mu sync.Mutex
 	asked := make(map[string]int)
 	is := func(key string, answer *Thing, ok bool) candidate {
-		return candidate{key, func(context.Context, *asker) (Thing, bool) { asked[key]++; return *answer, ok }}
+		return candidate{key, func(context.Context, *asker) (Thing, bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			asked[key]++
+			return *answer, ok
+		}}
 	}
 	f := finder(t, made("redis", func() []candidate { return list }))
 	watched, silent := &Thing{Outcome: Watched}, &Thing{Outcome: Watched, again: true}

@@ -294,9 +294,10 @@ func (s pgServer) judge(l pgLogin, f pgFacts, t trial) Thing {
 	case f.Recovery:
 		thing.Text += "standby."
 	case standbys > 0:
-		// A range, because one more is no fault.
-		c.Critical = []string{fmt.Sprintf("standbys=%d:", int(standbys))}
-		thing.Text += fmt.Sprintf("primary with %s connected; fewer are CRITICAL from now on.", count(int(standbys), "standby"))
+		// Counts as long as it is the primary, so that a switch of roles is none.
+		c.Options["standbys"] = strconv.Itoa(int(standbys))
+		c.Severity = nil
+		thing.Text += "primary with " + count(int(standbys), "standby") + " connected; fewer are CRITICAL from now on, more a warning."
 	default:
 		thing.Text += "primary, no standby is connected, and nothing says that one should be (option standbys)."
 	}

@@ -12,7 +12,7 @@ import (
 
 // Why a prober does not answer. Neither says anything of the target.
 var (
-	ErrBusy    = errors.New("too many looks run at the same time")
+	ErrBusy    = errors.New("the exporter is too busy")
 	ErrStopped = errors.New("the exporter stops")
 )
 
@@ -102,7 +102,7 @@ func (p *Prober) Resize(o ProberOptions) {
 // that was under way for another. The look does not end when ctx does: others
 // may wait for it. A look that had less time than this asker has left, and
 // found fault, is not taken for his; nor is one of another configuration. The
-// error is ErrBusy, ErrStopped or that of ctx.
+// error wraps ErrBusy, ErrStopped or that of ctx.
 func (p *Prober) Probe(ctx context.Context, a Ask) (Answer, error) {
 	end := time.Now().Add(a.Timeout)
 	overdue := time.NewTimer(a.Timeout)
@@ -174,13 +174,16 @@ func (p *Prober) join(a Ask, end time.Time) (f *flight, own, hung bool, err erro
 	}
 	if f := p.flights[a.key()]; f != nil {
 		if f.askers >= maxAskers {
-			return nil, false, false, ErrBusy
+			return nil, false, false, fmt.Errorf("%w: %d wait for the same look already", ErrBusy, maxAskers)
 		}
 		f.askers++
 		return f, false, f.hangs, nil
 	}
-	if p.limit > 0 && len(p.flights) >= p.limit || time.Until(end) < a.least() {
-		return nil, false, false, ErrBusy
+	switch {
+	case p.limit > 0 && len(p.flights) >= p.limit:
+		return nil, false, false, fmt.Errorf("%w: %d looks run, wait or hang already", ErrBusy, p.limit)
+	case time.Until(end) < a.least():
+		return nil, false, false, fmt.Errorf("%w: a look of the configuration before has taken half of the time", ErrBusy)
 	}
 	f = &flight{identity: a.Identity, asked: time.Now(), askers: 1, done: make(chan struct{})}
 	p.flights[a.key()] = f
@@ -214,7 +217,7 @@ func (p *Prober) fly(f *flight, a Ask, end time.Time) {
 	case p.ctx.Err() != nil:
 		f.err = ErrStopped
 	case !ok:
-		f.err = ErrBusy
+		f.err = fmt.Errorf("%w: no place for the look came free in half of its time, of %d", ErrBusy, p.Stats().Places)
 	}
 	hang := p.land(f, a)
 	if hang != nil {

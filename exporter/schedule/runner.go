@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"math"
 	"runtime/debug"
-	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/belfry-monitoring/belfry/common/check"
 )
@@ -23,7 +24,17 @@ type Entry struct {
 	// Value is the worst judged value of the definition's first metric, the
 	// largest among equals; NaN where the look has none.
 	Value float64
+	// Text is what Options.Text made of the look, at most MaxPastText bytes;
+	// empty for looks before the last TextsKept.
+	Text string
 }
+
+// Of the words that looks have said, which are most of what a history weighs,
+// the newest are kept, each cut to a length in bytes: 4 kB of a check at most.
+const (
+	TextsKept   = 20
+	MaxPastText = 200
+)
 
 // runner is a job with its goroutine. Only that goroutine writes state.
 type runner struct {
@@ -49,6 +60,7 @@ type runner struct {
 // state is what is known of a job. It is never changed in place.
 type state struct {
 	result       *check.Result // nil: not looked yet
+	since        time.Time     // start of the first of the looks that all had the state of the result
 	derived      any
 	running      bool
 	hangingSince time.Time // start of the look that ignores its deadline; zero: none
@@ -187,8 +199,11 @@ func (r *runner) run() (hang <-chan struct{}, ok bool) {
 }
 
 func (r *runner) record(result *check.Result) {
-	derived := r.finished(&result)
+	derived, text := r.finished(&result)
 	r.update(func(s *state) {
+		if s.result == nil || s.result.State != result.State {
+			s.since = result.Started
+		}
 		s.running, s.result, s.derived = false, result, derived
 		s.runs[min(result.State, check.Unknown)]++
 		if result.State == check.OK {
@@ -199,31 +214,56 @@ func (r *runner) record(result *check.Result) {
 			s.hangingSince = result.Started
 			s.abandoned++
 		}
-		kept := s.history
-		if len(kept) == HistoryLength {
-			kept = kept[1:]
-		}
-		s.history = append(slices.Clone(kept), Entry{ // readers have the old one
-			At: result.Started, State: result.State, Duration: result.Duration, Value: headline(result),
+		s.history = remember(s.history, Entry{
+			At: result.Started, State: result.State, Duration: result.Duration, Value: headline(result), Text: text,
 		})
 	})
 }
 
-// finished calls the hook; a result on which it panics is replaced by one
-// that says so.
-func (r *runner) finished(result **check.Result) (derived any) {
-	if r.scheduler.options.Finished == nil {
-		return nil
+// remember returns the history with one more look; readers have the old one.
+func remember(history []Entry, newest Entry) []Entry {
+	kept := history[max(len(history)-HistoryLength+1, 0):]
+	next := append(make([]Entry, 0, len(kept)+1), kept...)
+	if n := len(kept); n > 0 && kept[n-1].Text == newest.Text {
+		newest.Text = kept[n-1].Text // what is said again and again is held once
 	}
+	if n := len(next) - TextsKept; n >= 0 {
+		next[n].Text = ""
+	}
+	return append(next, newest)
+}
+
+// cutText bounds the words of a look at a rune's edge. What is cut off must
+// not stay in memory.
+func cutText(text string) string {
+	if len(text) <= MaxPastText {
+		return text
+	}
+	end := MaxPastText - len("...")
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return strings.Clone(text[:end]) + "..."
+}
+
+// finished calls the hooks; a result on which one panics is replaced by one
+// that says so.
+func (r *runner) finished(result **check.Result) (derived any, text string) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			failed := r.job.unknown((*result).Started, check.Internal, fmt.Sprintf("panic: %v (a defect of the exporter, please report it)", cause))
 			failed.Duration, failed.Abandoned = (*result).Duration, (*result).Abandoned
 			failed.Trace = []string{string(debug.Stack())}
-			*result, derived = failed, nil
+			*result, derived, text = failed, nil, failed.Rows[0].Text
 		}
 	}()
-	return r.scheduler.options.Finished(r.state.Load().result, *result)
+	if hook := r.scheduler.options.Finished; hook != nil {
+		derived = hook(r.state.Load().result, *result)
+	}
+	if hook := r.scheduler.options.Text; hook != nil {
+		text = cutText(hook(*result))
+	}
+	return derived, text
 }
 
 // headline picks the value of the first metric that stands for the look.

@@ -46,6 +46,10 @@ type key struct{ check, target string }
 
 func (j *Job) key() key { return key{j.Definition.Name, j.Target} }
 
+func (k key) compare(other key) int {
+	return cmp.Or(cmp.Compare(k.check, other.check), cmp.Compare(k.target, other.target))
+}
+
 // Options of a scheduler; the zero value is useful.
 type Options struct {
 	// Seed tells replicas apart: two schedulers with the same jobs and
@@ -55,6 +59,9 @@ type Options struct {
 	// none) and the new one. What it returns is kept beside the result: a
 	// face makes there, once, what it would else make at every reading.
 	Finished func(before, now *check.Result) any
+	// Text says what a look has found, in the words that its history keeps; nil
+	// for none.
+	Text func(*check.Result) string
 	// Delayed is called as each look begins with how long after its slot that
 	// is: the time that it waited for a place and that the machine was busy.
 	Delayed func(time.Duration)
@@ -144,10 +151,7 @@ func (s *Scheduler) Set(plan Plan) error {
 		r.follow(before)
 	}
 
-	slices.SortFunc(next, func(a, b *runner) int {
-		x, y := a.job.key(), b.job.key()
-		return cmp.Or(cmp.Compare(x.check, y.check), cmp.Compare(x.target, y.target))
-	})
+	slices.SortFunc(next, func(a, b *runner) int { return a.job.key().compare(b.job.key()) })
 	s.runners.Store(&next)
 	for _, r := range fresh {
 		r.start()
@@ -199,6 +203,16 @@ func (s *Scheduler) Stats() Stats {
 		Jobs: len(*s.runners.Load()), Places: places, Running: running, Waiting: waiting,
 		Hanging: int(s.hanging.Load()),
 	}
+}
+
+// Snapshot returns what is known of one job at the time now. It never waits.
+func (s *Scheduler) Snapshot(check, target string, now time.Time) (snap Snapshot, ok bool) {
+	runners := *s.runners.Load()
+	i, ok := slices.BinarySearchFunc(runners, key{check, target}, func(r *runner, k key) int { return r.job.key().compare(k) })
+	if !ok {
+		return Snapshot{}, false
+	}
+	return runners[i].snapshot(now), true
 }
 
 // Snapshots returns what is known of each job at the time now, sorted by

@@ -30,6 +30,9 @@ type Snapshot struct {
 	Derived any
 	Stale   bool // Result is not the look's own because that is too old or missing
 
+	// Since is when the first of the looks began that all had this state, as
+	// far as the job has run; zero where Stale.
+	Since        time.Time
 	Age          time.Duration // since the newest look began; 0 without one
 	Next         time.Time     // when the next look is due
 	Running      bool          // a look runs now
@@ -48,7 +51,7 @@ func (r *runner) snapshot(now time.Time) Snapshot {
 	snap := Snapshot{
 		Definition: r.job.Definition, Target: r.job.Target, Interval: r.job.Interval, Timeout: r.job.Timeout,
 		Result: s.result, Derived: s.derived, Next: s.next, Running: s.running, HangingSince: s.hangingSince,
-		Runs: s.runs, Abandoned: s.abandoned, LastOK: s.lastOK, History: s.history,
+		Since: s.since, Runs: s.runs, Abandoned: s.abandoned, LastOK: s.lastOK, History: s.history,
 	}
 	hanging := !s.hangingSince.IsZero()
 	hangText := hangingText(s.hangingSince, r.job.Timeout)
@@ -66,6 +69,9 @@ func (r *runner) snapshot(now time.Time) Snapshot {
 	}
 	snap.Age = age(s.result.Started, now)
 	snap.Stale = snap.Age > StaleAfter*r.job.Interval
+	if snap.Stale {
+		snap.Since = time.Time{}
+	}
 	switch {
 	case snap.Stale && hanging:
 		snap.Result, snap.Derived = r.job.unknown(s.result.Started, check.Timeout, hangText), nil

@@ -15,6 +15,7 @@ import (
 // plugins, and gets the options that the master knows, those too that a
 // function of the CheckCommand makes.
 func TestAnAgentRunsTheCheck(t *testing.T) {
+	t.Parallel()
 	bed := testbed.New(t)
 	seen := bed.MkdirFor("nagios", "seen", 0o755)
 	recorders := bed.MkdirFor("nagios", "plugins", 0o755)
@@ -75,6 +76,7 @@ object Host "h" {
 // The services of example.conf that go through NRPE and SSH call Debian's
 // plugins as they want to be called, and have interval and page of the check.
 func TestRemoteServicesOfTheExample(t *testing.T) {
+	t.Parallel()
 	bed := testbed.New(t)
 	dir := bed.MkdirFor("nagios", "plugins", 0o755)
 	for _, name := range []string{"check_nrpe", "check_by_ssh"} {

@@ -57,6 +57,7 @@ func awaitLine(t *testing.T, lines func() []string, text string) string {
 // OK again, with a notification. A server that hangs is told by the plugin,
 // not by Icinga's own timeout.
 func TestAServerBreaksAndHeals(t *testing.T) {
+	t.Parallel()
 	bed := testbed.New(t)
 	server := bed.Postgres(testbed.PostgresOptions{})
 	binary := bed.Build("./plugins/postgresreplicationlag/check_postgres_replication_lag")
@@ -140,6 +141,7 @@ object Service "postgresql" {
 // one fault must not hide another for good. WARNING and UNKNOWN of what is
 // needed hide nothing. Results come in by the API, as from cron.
 func TestWhatIsNeededHidesOnlyItsOwnFault(t *testing.T) {
+	t.Parallel()
 	bed := testbed.New(t)
 	config, lines := notified(t, bed)
 	config += `

@@ -41,6 +41,7 @@ object User "icingaadmin" {
 `
 
 func TestIcingaAcceptsTheFiles(t *testing.T) {
+	t.Parallel()
 	bed := testbed.New(t)
 	example, err := os.ReadFile("example.conf")
 	if err != nil {
@@ -61,7 +62,7 @@ object Host "more" {
 	if err != nil {
 		t.Fatalf("icinga2 daemon -C: %v", err)
 	}
-	for _, want := range []string{"Instantiated 19 Services", "Instantiated 5 Dependencies", "Instantiated 19 Notifications"} {
+	for _, want := range []string{"Instantiated 20 Services", "Instantiated 5 Dependencies", "Instantiated 20 Notifications"} {
 		if !strings.Contains(output, want) {
 			t.Errorf("icinga2 daemon -C lacks %q:\n%s", want, output)
 		}
@@ -139,6 +140,7 @@ func settings(d *check.Definition, start int) (config string, want map[string][]
 // in the plugin's place notes its arguments and environment, and the flags of
 // the real plugin take them.
 func TestEveryCommandHandsOverEveryOption(t *testing.T) {
+	t.Parallel()
 	bed := testbed.New(t)
 	seen := bed.MkdirFor("nagios", "seen", 0o755)
 	recorders := bed.MkdirFor("nagios", "plugins", 0o755)
@@ -263,6 +265,7 @@ func TestHelpSurvivesIcingasLanguage(t *testing.T) {
 
 // Macros that the host has are taken.
 func TestMacrosThatExistAreTaken(t *testing.T) {
+	t.Parallel()
 	bed := testbed.New(t)
 	if _, err := bed.VerifyIcinga(testbed.IcingaOptions{Files: shipped(t, map[string]string{"host.conf": `
 object Host "h" {
@@ -284,6 +287,7 @@ object Host "h" {
 
 // A dictionary that nobody understands fails the configuration.
 func TestTyposAreRefused(t *testing.T) {
+	t.Parallel()
 	bed := testbed.New(t)
 	for _, row := range []struct{ config, want string }{
 		{`{ pasword_file = "/x" }`, "check_backup has no option 'pasword_file'"},

@@ -15,6 +15,7 @@ import (
 // The script of docs/icinga.md sends a result as the user who may do only
 // that: Icinga has state, text and performance data of it, and UNKNOWN before.
 func TestAResultComesInByTheAPI(t *testing.T) {
+	t.Parallel()
 	page, err := os.ReadFile("../../docs/icinga.md")
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package icinga2_test
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,6 +27,7 @@ type instance struct {
 // exit code, text and performance data as Icinga parsed them are what the
 // plugin printed for it, and what it says at a shell with the same options.
 func TestEveryCommandSaysWhatItSaysAtAShell(t *testing.T) {
+	t.Parallel()
 	bed := testbed.New(t)
 	server := bed.Postgres(testbed.PostgresOptions{})
 	password := bed.WriteFileFor("nagios", "pg-password", server.Password(testbed.RoleMonitor)+"\n", 0o600)
@@ -39,9 +39,12 @@ func TestEveryCommandSaysWhatItSaysAtAShell(t *testing.T) {
 	}
 	bed.Worker(testbed.WorkerOptions{Name: "worker", Argv: testbed.ZulipWorker("icinga_" + filepath.Base(bed.Dir()))})
 	workers := "pattern = " + literal("icinga_"+filepath.Base(bed.Dir())) + "\n skip = \"oom_kills\"\n expect = " // the kernel's kills are the machine's
+	jobs := bed.MkdirFor("nagios", "jobs", 0o755)
+	bed.WriteFileFor("nagios", filepath.Join(jobs, "check-backup"), fmt.Sprintf("%d|1|WARNING|größe ; $x\n", time.Now().Unix()), 0o644)
+	bed.WriteFileFor("nagios", filepath.Join(jobs, "check-old"), fmt.Sprintf("%d|0|OK|all is well\n", time.Now().Unix()-600), 0o644)
 	chat := zulipserver.StartTest(t, zulipserver.Options{})
 	zuliprc := bed.WriteFileFor("nagios", "bot.zuliprc", chat.Zuliprc(chat.AddUser(zulipserver.User{Email: "bot@chat.example.org", Bot: true})), 0o400)
-	closed := refusing(t)
+	closed := fmt.Sprint(bed.Port()) // reserved, and nobody listens
 
 	postgres := fmt.Sprintf("host = \"127.0.0.1\"\n port = %d\n user = %q\n", server.Port, testbed.RoleMonitor)
 	instances := []instance{
@@ -56,6 +59,8 @@ func TestEveryCommandSaysWhatItSaysAtAShell(t *testing.T) {
 		{"send_receive_time", "chat", "sender_zuliprc = " + literal(zuliprc) + "\n receiver_zuliprc = " + literal(zuliprc) + "\n warning = 15\n critical = 18", check.OK, "ZULIP SEND RECEIVE TIME OK"},
 		{"backup", "dumps", "path = [ " + literal(dumps) + " ]\n stat_only = true\n warning = { completed = \"2h\" }", check.OK, "BACKUP OK"},
 		{"backup", "young", "path = " + literal(dumps) + "\n critical = [ \"backups=5:\", \"completed=26h\" ]", check.Critical, "below 5"},
+		{"cron_file", "jobs", "file = " + literal(filepath.Join(jobs, "check-*")) + "\n critical = { written = \"1h\", \"written{file=check-o*}\" = \"5min\" }", check.Critical, "check-old: age"},
+		{"cron_file", "warns", "file = " + literal("backup="+filepath.Join(jobs, "check-backup")), check.Warning, "backup: größe ; $x"},
 		{"worker_memory", "workers", workers + "1", check.OK, "WORKER MEMORY OK"},
 		{"worker_memory", "few", workers + "\"900:\"", check.Critical, "900"},
 	}
@@ -200,17 +205,4 @@ func outputs(t *testing.T, dir string) map[string][]string {
 		printed[command] = append(printed[command], string(text))
 	}
 	return printed
-}
-
-// refusing is a port of the loopback interface that nobody listens on for
-// some time.
-func refusing(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }

@@ -13,6 +13,7 @@ import (
 // What docs/icinga.md says of Icinga's own ways: values that do not arrive as
 // they were meant, and outputs that no plugin of ours makes.
 func TestTrapsThatThePageNames(t *testing.T) {
+	t.Parallel()
 	bed := testbed.New(t)
 	dir := bed.MkdirFor("nagios", "plugins", 0o755)
 	plugin := func(name, text string) {
@@ -20,6 +21,9 @@ func TestTrapsThatThePageNames(t *testing.T) {
 	}
 	plugin("check_backup", `printf 'OK:'; printf ' <%s>' "$@"`)
 	plugin("hangs", `exec sleep 300`)
+	long := "LONG CRITICAL: größer als; \"x\" $y <z> | a=1\n" + strings.Repeat("\\_ [CRITICAL] a row of many, with ; and 'quotes'\n", 75)
+	bed.WriteFileFor("nagios", filepath.Join(dir, "rows"), long, 0o644)
+	plugin("long", "cat '"+filepath.Join(dir, "rows")+"'; exit 2")
 	plugin("odd", `echo 'odd | a=10;10:20;@5;0;100 b=7;8;9 c=1x'; exit 42`)
 	values := map[string]struct{ set, want string }{
 		"large":     {`vars.belfry_backup_repo = 1000000000`, "<--repo> <1000000000>"},
@@ -43,9 +47,10 @@ object CheckCommand "hangs" {
   timeout = 1s
 }
 object CheckCommand "odd" { command = [ "%[1]s/odd" ] }
+object CheckCommand "long" { command = [ "%[1]s/long" ] }
 object CheckCommand "missing" { command = [ "%[1]s/missing" ] }
 `, dir)
-	for _, name := range []string{"hangs", "odd", "missing"} {
+	for _, name := range []string{"hangs", "odd", "long", "missing"} {
 		config += fmt.Sprintf("object Service %q {\n  host_name = \"h\"\n  check_command = %q\n}\n", name, name)
 	}
 	for name, v := range values {
@@ -68,5 +73,8 @@ object CheckCommand "missing" { command = [ "%[1]s/missing" ] }
 	}
 	if got := live.Status()["h!odd"]; got.Exit != 42 || !slices.Equal(got.PerfData, []string{"a=10;10:20;@5;0;100", "b=7;8;9", "c=1x"}) {
 		t.Errorf("exit code 42: %+v; want it kept, with the performance data", got)
+	}
+	if got := live.Await(patience, "h!long", testbed.InState(2)); got.Output+"\n" != strings.Replace(long, "| a=1", "", 1) || !slices.Equal(got.PerfData, []string{"a=1"}) {
+		t.Errorf("a long output arrives as %q and %q", got.Output, got.PerfData)
 	}
 }

@@ -19,6 +19,7 @@ import (
 // packages, building and the machine's services are left to it; everything
 // else is run as it stands.
 func TestTutorial(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("../../docs/tutorials/icinga.md")
 	if err != nil {
 		t.Fatal(err)

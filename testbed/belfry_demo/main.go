@@ -21,10 +21,17 @@ import (
 func main() {
 	once := flag.Bool("once", false, "end as soon as every check has its verdict, with 1 if one is not OK")
 	bin := flag.String("bin", "bin", "directory of the built binaries")
+	pictures := flag.String("screenshots", "", "break some of it, write pictures of the status page to this directory, and end")
+	dir := flag.String("dir", "", "where everything lives while it runs, seen in the pictures; it must not exist (default a temporary directory)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := run(ctx, *bin, *once)
+	err := error(nil)
+	if *pictures != "" {
+		err = photograph(ctx, *bin, *dir, *pictures)
+	} else {
+		err = run(ctx, *bin, *dir, *once)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "belfry_demo:", err)
 		os.Exit(1)
@@ -34,13 +41,13 @@ func main() {
 // errInterrupted ends the demonstration while it is still being set up.
 var errInterrupted = errors.New("interrupted")
 
-func run(ctx context.Context, bin string, once bool) error {
+func run(ctx context.Context, bin, dir string, once bool) error {
 	started := time.Now()
 	say := func(format string, args ...any) {
 		fmt.Printf("%5.1fs  "+format+"\n", append([]any{time.Since(started).Seconds()}, args...)...)
 	}
 	var verdict error
-	err := testbed.Run("", os.Stderr, func(bed *testbed.Bed) {
+	err := testbed.Run(dir, os.Stderr, func(bed *testbed.Bed) {
 		s := newStage(bed, bin, say)
 		for _, act := range s.acts() {
 			if ctx.Err() != nil {
