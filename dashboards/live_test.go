@@ -338,7 +338,7 @@ var emptyInScenery = []string{"upper", "lower", "Workers that run: B", "Killed f
 func TestScenery(t *testing.T) {
 	t.Parallel()
 	bed := testbed.New(t)
-	s := scenery.New(bed, scenery.Options{Interval: 2 * time.Second, Scrape: time.Second, Rules: alertRules})
+	s := scenery.New(bed, scenery.Options{Interval: 5 * time.Second, Scrape: time.Second, Rules: alertRules})
 	a := audience{client: promquery.Client{URL: s.Prometheus.URL()}, boards: all(t), scrape: time.Second}
 	unfolded(a.boards)
 	testbed.WaitFor(t, 2*time.Minute, "all is well", func() error {
