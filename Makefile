@@ -3,17 +3,19 @@
 # make demo       show the product alive until Ctrl-C
 # make screenshots   take the pictures of the status page in docs/images, as root
 # make day        go through a day of situations, as root: SITUATION=regexp, WRITE=file
+# make systemd    prove the units on a systemd that is booted beside the machine's, as root
 # make bench      measure against the peers a user would pick; PART=plugins or PART=scale: those alone
 # make generate   bring generated files up to date
 # make previews   draw the dashboards from servers that run and break for minutes, into docs/images
 # make lint       gofmt, go vet, staticcheck
 # make new NAME=x lay out the folder of a new check
+# make install    plugins, exporter and systemd units, below DESTDIR and PREFIX
 
 GO      ?= go
 PREFIX  ?= /usr/local
 FLAGS   := -trimpath -ldflags "-s -w"
 
-.PHONY: all test demo screenshots day bench generate previews lint new clean install
+.PHONY: all test demo screenshots day systemd bench generate previews lint new clean install install-units
 
 all:
 	@mkdir -p bin
@@ -40,6 +42,10 @@ day: all
 	@testbed/install.sh
 	@$(GO) build -o bin/belfry_day ./testbed/belfry_day && bin/belfry_day -situation '$(SITUATION)' -write '$(WRITE)'
 
+systemd:
+	@testbed/install.sh test
+	@$(GO) build -o bin/belfry_systemd ./testbed/belfry_systemd && bin/belfry_systemd
+
 bench: all
 	@testbed/install.sh bench
 	$(GO) run ./testbed/belfry_bench -part $(or $(PART),all)
@@ -60,10 +66,20 @@ new:
 	@test -n "$(NAME)" || { echo "usage: make new NAME=redis_memory"; exit 2; }
 	$(GO) run ./generate/belfry_new $(NAME)
 
-install: all
+install: all install-units
 	install -d $(DESTDIR)$(PREFIX)/lib/nagios/plugins $(DESTDIR)$(PREFIX)/bin
 	cp -P bin/check_* $(DESTDIR)$(PREFIX)/lib/nagios/plugins/
 	install bin/belfry_exporter $(DESTDIR)$(PREFIX)/bin/
+
+# Nothing is enabled, started or put into /etc.
+UNITS := belfry-exporter.service belfry-exporter.socket belfry-check@.service belfry-check@.timer
+install-units:
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d
+	for unit in $(UNITS); do \
+		sed 's,/usr/local/\(bin/belfry\|lib/nagios\),$(PREFIX)/\1,g' systemd/$$unit >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; \
+		chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; \
+	done
+	install -m 644 systemd/belfry.sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/belfry.conf
 
 clean:
 	rm -rf bin

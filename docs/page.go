@@ -13,8 +13,9 @@ import (
 	"github.com/belfry-monitoring/belfry/common/plugin"
 )
 
-// Page renders a check's page in Markdown.
-func Page(d *check.Definition, prose string) []byte {
+// Page renders a check's page in Markdown, with the examples before what to do
+// when it fires.
+func Page(d *check.Definition, prose string, states States) []byte {
 	var b strings.Builder
 	b.WriteString("<!-- Generated from the check's definition and its page.md by \"make generate\"; do not edit. -->\n")
 	fmt.Fprintf(&b, "# %s\n\n%s\n\n```\n", d.Plugin(), sentence(d.Summary))
@@ -26,7 +27,12 @@ func Page(d *check.Definition, prose string) []byte {
 		b.WriteString("Also installed as " + code(d.Aliases) + ".\n\n")
 	}
 	fmt.Fprintf(&b, "Looks every %s by default and answers within %s (`-t`).\n\n", check.FormatDuration(d.Interval), check.FormatDuration(d.Timeout))
-	b.WriteString(strings.TrimSpace(prose) + "\n")
+	before, after := atHeading(strings.TrimSpace(prose), "## When it fires")
+	b.WriteString(before)
+	if _, own := atHeading(prose, StatesHeading); own == "" {
+		examples(&b, states)
+	}
+	b.WriteString(after + "\n")
 	metrics(&b, d)
 	findings(&b, d)
 	parts(&b, d)
@@ -36,6 +42,16 @@ func Page(d *check.Definition, prose string) []byte {
 		b.WriteString("- " + sentence(p) + "\n")
 	}
 	return []byte(b.String())
+}
+
+// atHeading splits the prose before a heading; all of it is before one that it
+// has not.
+func atHeading(prose, heading string) (before, after string) {
+	at := strings.Index("\n"+prose, "\n"+heading+"\n")
+	if at < 0 {
+		return prose + "\n\n", ""
+	}
+	return prose[:at], prose[at:]
 }
 
 // Index lists all checks.

@@ -86,7 +86,7 @@ func TestPaths(t *testing.T) {
 			{"GET", "/-/healthy", 200, "belfry_exporter is healthy.\n"},
 			{"GET", "/-/ready", 200, "belfry_exporter is ready.\n"},
 			{"HEAD", "/-/healthy", 200, ""},
-			{"GET", "/", 200, `<a href="check/fake/a"><bdi>a</bdi><span class="check">fake</span></a>`},
+			{"GET", "/", 200, `<a href="check/fake/a"><bdi>a</bdi> <span class="check">fake</span></a>`},
 			{"GET", "/", 200, "queue &lt;b&gt;&#34;x&#34;&lt;/b&gt; has no consumer"},
 			{"GET", "/metrics", 200, "belfry_check_state"},
 			{"GET", "/api/v1/checks", 200, `"target": "hung"`},

@@ -6,11 +6,13 @@ import (
 )
 
 // keptVariables are what the process itself needs: to find programs and
-// homes, for words and times, its sockets and certificates, the Go runtime.
+// homes, for words and times, its sockets and certificates, the service
+// manager, the Go runtime.
 func keptVariables() []string {
 	return []string{
 		"PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "LC_*", "TZ",
-		"LISTEN_*", "NOTIFY_SOCKET", "SSL_CERT_FILE", "SSL_CERT_DIR",
+		"LISTEN_*", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "CREDENTIALS_DIRECTORY",
+		"SSL_CERT_FILE", "SSL_CERT_DIR",
 		"GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GOTRACEBACK", "GORACE", "GOCOVERDIR",
 	}
 }

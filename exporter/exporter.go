@@ -20,6 +20,7 @@ import (
 	"github.com/belfry-monitoring/belfry/exporter/config"
 	"github.com/belfry-monitoring/belfry/exporter/discover"
 	"github.com/belfry-monitoring/belfry/exporter/schedule"
+	"github.com/belfry-monitoring/belfry/exporter/systemd"
 )
 
 // Options of an exporter.
@@ -31,6 +32,9 @@ type Options struct {
 
 	// Memories keeps what checks remember over a restart; nil: not at all.
 	Memories *memory.Keeper
+
+	// Manager is told of reloads; nil: nobody is.
+	Manager *systemd.Manager
 
 	// Discover finds out what to look at as long as there is no ConfigFile;
 	// nil: the file must be there.
@@ -57,6 +61,7 @@ type Exporter struct {
 	reloadGoodAt prometheus.Gauge
 	delay        prometheus.Histogram
 	ready        atomic.Bool // once ready, always ready
+	refused      atomic.Bool // the configuration, when it was read last
 
 	discovery atomic.Pointer[discover.Discovery] // nil: there is a configuration
 }
@@ -96,7 +101,10 @@ func New(o Options) (*Exporter, error) {
 func (e *Exporter) Reload() error {
 	e.reloading.Lock()
 	defer e.reloading.Unlock()
+	e.told(e.options.Manager.Reloading())
+	defer func() { e.told(e.options.Manager.Reloaded()) }()
 	err := e.load()
+	e.refused.Store(err != nil)
 	if err != nil {
 		e.reloadGood.Set(0)
 		e.reloadErr.Store(&err)
@@ -106,6 +114,14 @@ func (e *Exporter) Reload() error {
 	e.reloadGood.Set(1)
 	e.reloadGoodAt.SetToCurrentTime()
 	return nil
+}
+
+// told logs what the service manager could not be told, which is no reason to
+// do anything else.
+func (e *Exporter) told(err error) {
+	if err != nil {
+		e.log.Warn("the service manager cannot be told how the exporter is doing", "err", err)
+	}
 }
 
 func (e *Exporter) load() error {

@@ -23,7 +23,7 @@ type statusPage struct {
 	site     page.Site // of the overview, without the time
 }
 
-// handle adds the pages to the mux.
+// handlePages adds the pages to the mux.
 func (e *Exporter) handlePages(mux *http.ServeMux) {
 	s := &statusPage{exporter: e, pages: page.New(), site: page.Site{Version: version.Version}}
 	s.site.Host, _ = os.Hostname() // a page without it is as good
@@ -32,7 +32,6 @@ func (e *Exporter) handlePages(mux *http.ServeMux) {
 	}
 	mux.HandleFunc("GET /{$}", s.overview)
 	mux.HandleFunc("GET /check/{check}/{target...}", s.check)
-	mux.HandleFunc("GET /static/{file}", serveStatic)
 }
 
 func (s *statusPage) overview(w http.ResponseWriter, r *http.Request) {
@@ -107,6 +106,9 @@ func (e *Exporter) notices() []page.Notice {
 			Text:  check.CleanMax((*err).Error(), 5*check.MaxText),
 			Help:  "belfry_exporter --config.file=" + e.options.ConfigFile + " --config.check says everything that is wrong with it.",
 		})
+	}
+	if e.scheduler.Stats().Jobs == 0 {
+		list = append(list, e.probes.notices()...)
 	}
 	return append(list, e.discoveryNotices()...)
 }

@@ -79,7 +79,7 @@ checks:
 		{"dark", browser.Screen{Width: 1280, Height: 800, Dark: true}, "rgb(20, 23, 27)"},
 		{"tablet", browser.Screen{Width: 800, Height: 900}, "rgb(255, 255, 255)"},
 		{"phone", browser.Screen{Width: 360, Height: 740, Scale: 2}, "rgb(255, 255, 255)"},
-		{"without scripts", browser.Screen{Width: 360, Height: 740, NoScript: true, Dark: true}, "rgb(20, 23, 27)"},
+		{"without scripts", browser.Screen{Width: 320, Height: 640, NoScript: true, Dark: true}, "rgb(20, 23, 27)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := b.Page(tt.screen)
@@ -145,7 +145,7 @@ checks:
 
 	t.Run("refreshes itself in place", func(t *testing.T) {
 		p := b.Page(browser.Screen{Width: 1280, Height: 800})
-		p.Open(address + "?refresh=5")
+		p.Open(address + "?refresh=2")
 		const asOf = "document.querySelector('.asof time').textContent"
 		before := browser.Eval[string](p, asOf)
 		browser.Eval[bool](p, "window.same = true, document.querySelector('.c-name a').focus(), document.getElementById('name').value = 'typed', true")
@@ -163,11 +163,11 @@ checks:
 
 	t.Run("refreshes itself without scripts", func(t *testing.T) {
 		p := b.Page(browser.Screen{Width: 1280, Height: 800, NoScript: true})
-		p.Open(address + "?refresh=5")
+		p.Open(address + "?refresh=2")
 		testbed.WaitFor(t, time.Minute, "the page to ask for itself anew", func() error {
 			n := 0
 			for _, r := range p.Requests() {
-				if strings.HasSuffix(r, "?refresh=5") {
+				if strings.HasSuffix(r, "?refresh=2") {
 					n++
 				}
 			}
@@ -234,7 +234,7 @@ func TestPageBehindBasicAuthInBrowser(t *testing.T) {
 	}()
 	host := l.Addr().String()
 	p := browser.Start(t).Page(browser.Screen{Width: 360, Height: 740})
-	p.Open("http://operator:swordfish@" + host + "/?refresh=5")
+	p.Open("http://operator:swordfish@" + host + "/?refresh=2")
 	const asOf = "document.querySelector('.asof time').textContent"
 	before := browser.Eval[string](p, asOf)
 	p.Await(fmt.Sprintf("%s !== %q", asOf, before))

@@ -3,6 +3,7 @@ package exporter
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/exporter/config"
+	"github.com/belfry-monitoring/belfry/exporter/systemd"
 )
 
 // defaultAddress lies outside of 9100 to 9999, which the registry of
@@ -39,6 +41,8 @@ type Program struct {
 	Stdout  io.Writer // what --discover prints
 	// Reloads asks for a reload; nil for never.
 	Reloads <-chan os.Signal
+	// Manager is the service manager that has started the process; nil: none.
+	Manager *systemd.Manager
 }
 
 // Main runs the exporter as this process and returns its exit code.
@@ -52,7 +56,12 @@ func Main(catalog []*check.Definition) int {
 	reloads := make(chan os.Signal, 1)
 	signal.Notify(reloads, syscall.SIGHUP)
 	defer signal.Stop(reloads)
-	return (&Program{Catalog: catalog, Args: os.Args[1:], Output: os.Stderr, Stdout: os.Stdout, Reloads: reloads}).Run(ctx)
+	manager, err := systemd.FromEnvironment()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "belfry_exporter: %v\n", err)
+		return 1
+	}
+	return (&Program{Catalog: catalog, Args: os.Args[1:], Output: os.Stderr, Stdout: os.Stdout, Reloads: reloads, Manager: manager}).Run(ctx)
 }
 
 // flags are the options of the process.
@@ -119,7 +128,7 @@ func (p *Program) Run(ctx context.Context) int {
 	}
 	hostname, _ := os.Hostname() // without one, replicas may look at the same moments
 	e, err := New(Options{
-		ConfigFile: f.configFile, Catalog: p.Catalog, Logger: log, Memories: memories, Discover: p.discoverer(ctx, f),
+		ConfigFile: f.configFile, Catalog: p.Catalog, Logger: log, Memories: memories, Discover: p.discoverer(ctx, f), Manager: p.Manager,
 		Seed: hostname + " " + strings.Join(*f.web.WebListenAddresses, " "),
 	})
 	if err == nil {
@@ -135,8 +144,12 @@ func (p *Program) Run(ctx context.Context) int {
 
 // checkConfig is --config.check.
 func (p *Program) checkConfig(f *flags, log *slog.Logger) int {
-	c, err := config.Load(f.configFile, p.Catalog)
 	code := 0
+	discovers := !f.configGiven && absent(f.configFile)
+	c, err := config.Empty(), error(nil)
+	if !discovers {
+		c, err = config.Load(f.configFile, p.Catalog)
+	}
 	if err != nil {
 		logErrors(log, err)
 		code = 1
@@ -152,7 +165,11 @@ func (p *Program) checkConfig(f *flags, log *slog.Logger) int {
 		log.Error("the web configuration is wrong", "file", *f.web.WebConfigFile, "err", err)
 		code = 1
 	}
-	if code == 0 {
+	switch {
+	case code != 0:
+	case discovers:
+		log.Info("there is no configuration: what runs on this machine is discovered (--discover shows it)", "file", f.configFile)
+	default:
 		log.Info("the configuration is right", "file", f.configFile, "checks", len(c.Checks), "modules", len(c.Modules))
 	}
 	return code
@@ -165,8 +182,17 @@ func (p *Program) serve(ctx context.Context, e *Exporter, f *flags, log *slog.Lo
 	defer stopWriting()
 	go e.writeMemories(writing)
 	go e.rediscover(writing, f.discovery.interval)
+	listeners, err := listen(f.web)
 	ended := make(chan error, 1)
-	go func() { ended <- web.ListenAndServe(server, f.web, log) }()
+	if err != nil {
+		ended <- err
+	} else {
+		go func() { ended <- web.ServeMultiple(listeners, server, f.web, log) }()
+		beating, stopBeating := context.WithCancel(context.Background()) // until the end: stopping takes its time, too
+		defer stopBeating()
+		e.told(p.Manager.Ready())
+		go (&pulse{manager: p.Manager, exporter: e, listeners: listeners, log: log}).run(beating)
+	}
 	code := 0
 	for running := true; running; {
 		select {
@@ -182,10 +208,11 @@ func (p *Program) serve(ctx context.Context, e *Exporter, f *flags, log *slog.Lo
 			running = false
 		}
 	}
+	e.told(p.Manager.Stopping())
 	stop, cancel := context.WithTimeout(context.Background(), stopLimit)
 	defer cancel()
 	// Side by side: a client that is slow must not use up the looks' time.
-	err := check.Go(stop, server.Shutdown, e.Stop)
+	err = check.Go(stop, server.Shutdown, e.Stop)
 	if err != nil {
 		log.Warn("not everything ended in time", "err", err)
 	}

@@ -31,13 +31,15 @@ func (e *Exporter) Handler() http.Handler {
 	pages.HandleFunc("GET /-/ready", e.serveReady)
 	pages.HandleFunc("POST /-/reload", e.serveReload)
 	e.handlePages(pages)
-	scrapes, probes := http.NewServeMux(), http.NewServeMux()
+	scrapes, probes, assets := http.NewServeMux(), http.NewServeMux(), http.NewServeMux()
+	assets.HandleFunc("GET /static/{file}", serveStatic)
 	scrapes.Handle("GET /metrics", metrics)
 	probes.HandleFunc("GET /-/healthy", e.serveHealthy)
 	// Readers that are slow, of whatever else, must not keep Prometheus out,
 	// nor fail the probe of liveness, which would end the process.
 	mux := http.NewServeMux()
 	mux.Handle("/", bounded(pages, maxPages))
+	mux.Handle("/static/", bounded(assets, maxScrapes)) // a page comes with three of them
 	mux.Handle("/metrics", bounded(scrapes, maxScrapes))
 	asks := http.NewServeMux()
 	asks.HandleFunc("GET /probe", e.serveProbe)

@@ -27,11 +27,16 @@ func Files(root string) (map[string][]byte, error) {
 	maps.Copy(files, icinga2.Files(catalog))
 	maps.Copy(files, prometheus.Files(catalog))
 	for _, d := range catalog {
-		prose, err := os.ReadFile(filepath.Join(root, "plugins", plugins.Folder(d), "page.md"))
+		folder := filepath.Join(root, "plugins", plugins.Folder(d))
+		prose, err := os.ReadFile(filepath.Join(folder, "page.md"))
 		if err != nil {
 			return nil, fmt.Errorf("prose of the page of %s: %w", d.Name, err)
 		}
-		files["docs/checks/"+d.Name+".md"] = docs.Page(d, string(prose))
+		states, err := docs.ReadStates(folder, d)
+		if err != nil {
+			return nil, fmt.Errorf("examples on the page of %s: %w", d.Name, err)
+		}
+		files["docs/checks/"+d.Name+".md"] = docs.Page(d, string(prose), states)
 	}
 	boards, err := dashboards.Files(catalog)
 	if err != nil {

@@ -3,7 +3,8 @@
 #
 #   testbed/install.sh           PostgreSQL, RabbitMQ, pgBackRest, Nagios, Prometheus, Alertmanager
 #   testbed/install.sh bench     also the tools that `make bench` compares with
-#   testbed/install.sh test      also what the tests need: Icinga, Redis, memcached, NRPE, sshd, backup tools, a proxy, a browser, npm for zulip-js, gcc for the race detector, PostgreSQL
+#   testbed/install.sh test      also what the tests need: Icinga, Redis, memcached, NRPE, sshd, backup tools, a proxy, a browser, systemd-analyze, npm for zulip-js,
+#                                gcc for the race detector, PostgreSQL
 #                                servers of the versions that Debian does not have (from npm, into /var/cache/belfry-testbed)
 #
 # The machine may be somebody's server: no service is started, stopped, replaced or enabled for the next boot, no database
@@ -46,6 +47,7 @@ wanted() {
 			command -v node >/dev/null || echo nodejs
 			command -v npm >/dev/null || echo npm
 			printf '%s\n' tinyproxy-bin redis-server memcached
+			echo systemd # systemd-analyze and systemd-sysusers; nothing of it is started
 			# Icinga, and what talks to its API.
 			printf '%s\n' icinga2-bin icinga2-common
 			command -v curl >/dev/null || echo curl

@@ -252,19 +252,25 @@ func (r *RabbitMQ) usable() error {
 	return conn.Close()
 }
 
-// Ctl runs rabbitmqctl on the node as its user and returns what it printed. It takes 0.4 s.
-func (r *RabbitMQ) Ctl(args ...string) string {
+// Command is rabbitmqctl on the node, ready to run as its user. It ends with ctx.
+func (r *RabbitMQ) Command(ctx context.Context, args ...string) *exec.Cmd {
 	r.bed.t.Helper()
 	credential, err := credentialOf(rabbitAccount)
 	if err != nil {
 		r.bed.fail("%v", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
-	defer cancel()
 	cmd := exec.CommandContext(ctx, "/usr/lib/rabbitmq/bin/rabbitmqctl", args...)
 	cmd.Env, cmd.Dir = r.env, r.Dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: credential}
-	out, err := cmd.CombinedOutput()
+	return cmd
+}
+
+// Ctl runs rabbitmqctl on the node as its user and returns what it printed. It takes 0.4 s.
+func (r *RabbitMQ) Ctl(args ...string) string {
+	r.bed.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
+	defer cancel()
+	out, err := r.Command(ctx, args...).CombinedOutput()
 	if err != nil {
 		r.bed.fail("rabbitmqctl %s: %v\n%s", strings.Join(args, " "), err, out)
 	}

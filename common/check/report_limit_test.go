@@ -64,3 +64,27 @@ func TestReportLimits(t *testing.T) {
 		t.Errorf("a limit that was asked for and not observed: %s; want %s", got, want)
 	}
 }
+
+// A value says who set the limits that judged it: the operator before the
+// profile before the metric's default.
+func TestOriginOfLimits(t *testing.T) {
+	d, c := testDefinition(func(r *Report) error {
+		for _, queue := range []string{"a", "b", "c"} {
+			r.Observe(depth, 1, queue, "/")
+		}
+		r.Limit(Limit{Metric: depth, Match: map[string]string{"queue": "b"}, Severity: Critical, Range: Range{End: 50}})
+		r.Waive(depth, "c", "/")
+		return nil
+	})
+	l := &Look{Definition: d, Check: c, Limits: []Limit{{Metric: depth, Match: map[string]string{"queue": "a"}, Severity: Critical, Range: Range{End: 40}}}}
+	result := l.Run(context.Background())
+	for i, want := range []struct {
+		warning, critical Origin
+		limited           bool
+	}{{FromDefault, FromOperator, true}, {FromDefault, FromProfile, true}, {0, 0, false}} {
+		v := result.Values[i]
+		if limited := v.Critical != nil; limited != want.limited || limited && (v.WarningFrom != want.warning || v.CriticalFrom != want.critical) {
+			t.Errorf("%s has limits %v from %d, %v from %d; want from %d and %d, limited: %v", v.Labels[0], v.Warning, v.WarningFrom, v.Critical, v.CriticalFrom, want.warning, want.critical, want.limited)
+		}
+	}
+}

@@ -47,3 +47,21 @@ func TestFromEnvironment(t *testing.T) {
 		t.Errorf("FromEnvironment of host, port = %t, %t; want false, true", FromEnvironment(fs, "host"), FromEnvironment(fs, "port"))
 	}
 }
+
+// What stands in place of a secret is what the refusal of one says.
+func TestInstead(t *testing.T) {
+	fs := pflag.NewFlagSet("check_x", pflag.ContinueOnError)
+	SecretFlags(fs, "password", "", "XPASSWORD")
+	SecretFlags(fs, "key", "")
+	fs.String("proxy", "", "")
+	fs.String("host", "", "")
+	MayHoldPassword(fs, "proxy", "--proxy-user and --proxy-password-file")
+	for flag, want := range map[string]string{
+		"password": "--password-file FILE or the environment variable XPASSWORD", "key": "--key-file FILE",
+		"proxy": "--proxy-user and --proxy-password-file", "host": "", "password-file": "",
+	} {
+		if got := Instead(fs.Lookup(flag)); got != want {
+			t.Errorf("Instead(%s) = %q; want %q", flag, got, want)
+		}
+	}
+}

@@ -76,12 +76,22 @@ func TestStateFileOfARefusal(t *testing.T) {
 		{panicking, nil, "1795230000|3|UNKNOWN|panic: runtime error"},
 	} {
 		path := filepath.Join(t.TempDir(), "state")
-		if err := os.WriteFile(path, []byte("1|0|OK|fine\n"), 0o644); err != nil {
-			t.Fatal(err)
+		// Behind the option that is wrong, too.
+		for _, args := range [][]string{append([]string{"--state-file", path}, tt.args...), append(tt.args, "--state-file", path), append(tt.args, "--state-file="+path)} {
+			if err := os.WriteFile(path, []byte("1|0|OK|fine\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			code, _ := run(t, tt.look, args...)
+			if got, _ := os.ReadFile(path); code != 3 || !strings.HasPrefix(string(got), tt.want) {
+				t.Errorf("%q: exit %d, state file %q; want 3, %q", args, code, got, tt.want)
+			}
 		}
-		code, _ := run(t, tt.look, append([]string{"--state-file", path}, tt.args...)...)
-		if got, _ := os.ReadFile(path); code != 3 || !strings.HasPrefix(string(got), tt.want) {
-			t.Errorf("%q: exit %d, state file %q; want 3, %q", tt.args, code, got, tt.want)
+	}
+	for args, want := range map[string]string{
+		"--nonsense": "", "--nonsense --state-file": "", "--nonsense --state-file=$_SERVICESTATE_FILE$": "", "--state-file a -x --state-file=b": "b",
+	} {
+		if got := stateFileOf(strings.Fields(args)); got != want {
+			t.Errorf("stateFileOf(%s) = %q; want %q", args, got, want)
 		}
 	}
 }

@@ -123,6 +123,9 @@ func (p *Plugin) close(c check.Check, r *check.Result) {
 // a look, if anything: a help text, the version.
 func (p *Plugin) parse(f *flags) (output []byte, err error) {
 	err = options.FromArgs(f.set, p.Args)
+	if err != nil && f.stateFile == "" {
+		f.stateFile = stateFileOf(p.Args) // whoever reads it is to be told, too
+	}
 	switch {
 	case errors.Is(err, pflag.ErrHelp) || err == nil && f.help:
 		return p.help(f), nil

@@ -3,6 +3,7 @@ package plugin
 import (
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/belfry-monitoring/belfry/common/check"
@@ -22,4 +23,23 @@ func writeStateFile(path string, r *check.Result, now time.Time) error {
 		return &check.Fault{Reason: check.Config, Stage: "write the state file", Peer: path, Err: err}
 	}
 	return nil
+}
+
+// stateFileOf finds --state-file on a command line that could not be read to
+// its end, because of an option before it; empty where there is none.
+func stateFileOf(args []string) string {
+	const name = "--state-file"
+	path := ""
+	for i, arg := range args {
+		switch {
+		case strings.HasPrefix(arg, name+"="):
+			path = strings.TrimPrefix(arg, name+"=")
+		case arg == name && i+1 < len(args):
+			path = args[i+1]
+		}
+	}
+	if strings.HasPrefix(path, "$_") {
+		return "" // a macro that Nagios did not find
+	}
+	return path
 }

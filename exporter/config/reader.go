@@ -310,6 +310,7 @@ func (r *reader) options(c *Check, n *yaml.Node) {
 		}
 		lines[flag.Name] = f.line
 		items := r.items(f.value, "option "+flag.Name)
+		r.credentials(flag, items)
 		if slices.ContainsFunc(items, func(i item) bool { return options.HoldsSecret(flag, i.text) }) {
 			if r.inlineSecret != "" {
 				r.fail(f.line, "option %s: %s", flag.Name, r.inlineSecret)

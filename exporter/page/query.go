@@ -23,7 +23,7 @@ type Refresh struct {
 
 const (
 	defaultRefresh = 30
-	minRefresh     = 5
+	minRefresh     = 2
 	maxRefresh     = 3600
 	maxName        = 200 // bytes of a filter
 )

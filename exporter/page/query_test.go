@@ -15,7 +15,7 @@ func TestParseQuery(t *testing.T) {
 		{"", Query{Page: 1, Refresh: Refresh{Seconds: 30}}},
 		{"state=critical&name=+db+main+&page=3&refresh=off", Query{State: "critical", Name: "db main", Page: 3}},
 		{"state=CRITICAL&page=-1&refresh=now", Query{Page: 1, Refresh: Refresh{Seconds: 30}}},
-		{"state=nonsense&page=99999999999999999999&refresh=1", Query{Page: 1, Refresh: Refresh{Seconds: 5}}},
+		{"state=nonsense&page=99999999999999999999&refresh=1", Query{Page: 1, Refresh: Refresh{Seconds: 2}}},
 		{"state=pending&refresh=86400", Query{State: "pending", Page: 1, Refresh: Refresh{Seconds: 3600}}},
 	} {
 		values, err := url.ParseQuery(tt.query)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,8 +50,11 @@ func TestHistoryTexts(t *testing.T) {
 
 func TestSince(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		value := 1.0
-		f := &fake{run: func(_ context.Context, r *check.Report) error { r.Observe(depth, value, "a"); return nil }}
+		var value atomic.Int64
+		f := &fake{run: func(_ context.Context, r *check.Report) error {
+			r.Observe(depth, float64(value.Load()), "a")
+			return nil
+		}}
 		s := New(Options{})
 		defer mustStop(t, s)
 		mustSet(t, s, plan(f.job("a")))
@@ -60,7 +64,7 @@ func TestSince(t *testing.T) {
 		if want := snap.History[0].At; !snap.Since.Equal(want) {
 			t.Errorf("Since = %v; want the first look, %v", snap.Since, want)
 		}
-		value = 20
+		value.Store(20)
 		time.Sleep(3 * time.Minute)
 		synctest.Wait()
 		snap = snapshotOf(t, s, "a")

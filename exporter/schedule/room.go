@@ -13,7 +13,13 @@ import (
 // room is where looks are taken, so many at the same time.
 type room struct {
 	bound   *places
-	hanging atomic.Int64 // looks that ignore their deadline
+	hanging atomic.Int64              // looks that ignore their deadline
+	moved   atomic.Pointer[time.Time] // when a place was taken or given back last; nil: never
+}
+
+func (r *room) move() {
+	now := time.Now()
+	r.moved.Store(&now)
 }
 
 // take waits for a place and takes a look there; ok is false when ctx ended
@@ -24,8 +30,10 @@ func (r *room) take(ctx context.Context, look func() *check.Result) (result *che
 	if !r.bound.take(ctx) {
 		return nil, false
 	}
+	r.move()
 	result = look()
 	r.bound.give()
+	r.move()
 	if result.Abandoned != nil {
 		r.hanging.Add(1)
 	}

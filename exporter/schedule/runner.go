@@ -63,6 +63,8 @@ type state struct {
 	since        time.Time     // start of the first of the looks that all had the state of the result
 	derived      any
 	running      bool
+	waiting      bool      // for a place
+	busySince    time.Time // of running or waiting
 	hangingSince time.Time // start of the look that ignores its deadline; zero: none
 	next         time.Time
 	runs         [4]uint64 // by state
@@ -83,6 +85,7 @@ func newRunner(s *Scheduler, job Job, spread time.Duration) *runner {
 	if r.memory == nil {
 		r.memory = &memory{}
 	}
+	s.longest.Store(max(s.longest.Load(), int64(job.Timeout))) // under Set's lock
 	r.due = r.added.Add(r.slots.first + job.Timeout + dueGrace)
 	r.state.Store(&state{next: r.added.Add(r.slots.first)})
 	r.ctx, r.cancel = context.WithCancel(context.Background())
@@ -181,11 +184,12 @@ func (r *runner) loop() {
 // abandoned; ok is false when the job has been removed meanwhile, whose
 // interrupted look says nothing.
 func (r *runner) run() (hang <-chan struct{}, ok bool) {
+	r.update(func(s *state) { s.waiting, s.busySince = true, time.Now() })
 	result, ok := r.scheduler.take(r.ctx, func() *check.Result {
 		if delayed := r.scheduler.options.Delayed; delayed != nil {
 			delayed(max(time.Since(r.state.Load().next), 0))
 		}
-		r.update(func(s *state) { s.running = true })
+		r.update(func(s *state) { s.waiting, s.running, s.busySince = false, true, time.Now() })
 		return r.job.look(r.ctx, r.memory)
 	})
 	if !ok {
@@ -223,7 +227,7 @@ func (r *runner) record(result *check.Result) {
 // remember returns the history with one more look; readers have the old one.
 func remember(history []Entry, newest Entry) []Entry {
 	kept := history[max(len(history)-HistoryLength+1, 0):]
-	next := append(make([]Entry, 0, len(kept)+1), kept...)
+	next := append(make([]Entry, 0, HistoryLength), kept...) // whole at once: memory does not grow for an hour
 	if n := len(kept); n > 0 && kept[n-1].Text == newest.Text {
 		newest.Text = kept[n-1].Text // what is said again and again is held once
 	}

@@ -70,8 +70,9 @@ type Options struct {
 // Scheduler runs jobs. Its methods may be called from any goroutine.
 type Scheduler struct {
 	options Options
-	origin  time.Time // the grid of all slots starts here
-	room              // its hanging looks are those of removed jobs, too
+	origin  time.Time    // the grid of all slots starts here
+	room                 // its hanging looks are those of removed jobs, too
+	longest atomic.Int64 // the longest timeout of all jobs so far, in nanoseconds
 
 	setting sync.Mutex // one Set or Stop at a time
 	stopped bool

@@ -54,7 +54,10 @@ func (r *runner) snapshot(now time.Time) Snapshot {
 		Since: s.since, Runs: s.runs, Abandoned: s.abandoned, LastOK: s.lastOK, History: s.history,
 	}
 	hanging := !s.hangingSince.IsZero()
-	hangText := hangingText(s.hangingSince, r.job.Timeout)
+	hangText := ""
+	if hanging {
+		hangText = hangingText(s.hangingSince, r.job.Timeout)
+	}
 	if s.result == nil {
 		if !now.After(r.due) {
 			return snap

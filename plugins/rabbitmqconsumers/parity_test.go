@@ -25,6 +25,7 @@ func TestParity(t *testing.T) {
 			{Name: "one too many", Do: func() { broker.Consume(named("email_senders"), 10, 0) }, Want: check.Warning},
 			{Name: "one left", Do: worker.Stop, Want: check.OK},
 			{Name: "gone", Do: func() { broker.Delete(named("email_senders")) }, Want: check.Critical},
+			{Name: "blind", Do: func() { broker.Ctl("clear_permissions", "-p", "/", testbed.UserMonitor) }, Want: check.Unknown, Reason: check.Permission},
 			{Name: "frozen", Do: broker.Freeze, Want: check.Critical, Reason: check.Timeout},
 		},
 	})

@@ -35,6 +35,17 @@ func TestParity(t *testing.T) {
 	})
 }
 
+// A limit on a worker that is not there must not silence the check.
+func TestParityOfATypo(t *testing.T) {
+	bed := testbed.New(t)
+	bed.Worker(testbed.WorkerOptions{Name: "small", Argv: testbed.ZulipWorker("email_senders"), MiB: 20})
+	parity.Run(t, parity.Case{
+		Definition: Definition, Options: map[string][]string{"parent": {ours()[len("--parent="):]}},
+		Critical: []string{"rss{worker=emial_senders}=800MB"}, Timeout: 2 * time.Second,
+		Steps: []parity.Step{{Name: "a typo", Want: check.Unknown}},
+	})
+}
+
 // TestParityControlGroup: the limit that workers share, reached after the
 // exporter's first look.
 func TestParityControlGroup(t *testing.T) {

@@ -87,6 +87,7 @@ func Run(t *testing.T, c Case) {
 			r.agree(step, "the exporter that started in the first step", lasting)
 			fresh.Stop()
 		}
+		r.record(step)
 	}
 }
 
