@@ -75,7 +75,11 @@ func (p *Program) printDiscovery(ctx context.Context, f *flags, log *slog.Logger
 		_, err = config.Parse("discovery", text, p.Catalog)
 	}
 	if err == nil {
-		_, err = p.Stdout.Write(text)
+		out := p.Stdout
+		if out == nil {
+			out = p.Output
+		}
+		_, err = out.Write(text)
 	}
 	if err != nil {
 		log.Error("write what was found as a configuration", "err", err)

@@ -110,5 +110,8 @@ func (e *Exporter) notices() []page.Notice {
 			Help:  "belfry_exporter --config.file=" + e.options.ConfigFile + " --config.check says everything that is wrong with it.",
 		})
 	}
+	if e.scheduler.Stats().Jobs == 0 {
+		list = append(list, e.probes.notices()...)
+	}
 	return append(list, e.discoveryNotices()...)
 }

@@ -68,9 +68,9 @@ func lookLines(f *probed) []string {
 		kind = "free-form: nothing is remembered between looks"
 	}
 	lines := []string{"module: " + f.module.Name, "target: " + check.Clean(c.Target) + " (" + kind + ")", "check: " + c.Definition.Name, "options:"}
-	for _, v := range c.Masked() {
-		for _, item := range v.Items {
-			lines = append(lines, "  "+v.Name+": "+check.Clean(item))
+	for _, o := range c.Options() {
+		for _, value := range o.Values {
+			lines = append(lines, "  "+o.Name+": "+check.Clean(value))
 		}
 	}
 	return append(lines, judging(c)...)

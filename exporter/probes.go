@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 	"github.com/belfry-monitoring/belfry/common/check"
 	"github.com/belfry-monitoring/belfry/common/memory"
 	"github.com/belfry-monitoring/belfry/exporter/config"
+	"github.com/belfry-monitoring/belfry/exporter/page"
 	"github.com/belfry-monitoring/belfry/exporter/schedule"
 )
 
@@ -184,6 +186,24 @@ func (p *probes) note(r *check.Result) {
 	if r.Abandoned != nil {
 		log.Warn("a look ignores its deadline and was abandoned; no other is started until it returns", "started", r.Started.UTC().Format(time.RFC3339))
 	}
+}
+
+// notices say on a page without checks why there are none.
+func (p *probes) notices() []page.Notice {
+	modules := *p.modules.Load()
+	if len(modules) == 0 {
+		return nil
+	}
+	notice := page.Notice{Title: "This exporter looks when it is asked", Text: "Whoever asks gets the verdict, which this page does not keep. Modules: " + orNone(sortedNames(modules)) + "."}
+	for _, name := range sortedNames(modules) {
+		if m := modules[name]; len(m.Targets) > 0 {
+			query := url.Values{"module": {name}, "target": {m.Targets[0].Target}, "debug": {"true"}}
+			notice.Help = "What one sees of a target, /discovery lists them:"
+			notice.Commands = []string{"/probe?" + query.Encode()}
+			break
+		}
+	}
+	return []page.Notice{notice}
 }
 
 // stats are the numbers of this moment, of both kinds of targets.

@@ -135,6 +135,9 @@ func TestReadyWithModulesOnly(t *testing.T) {
 	if status, body := get(e.Handler(), "GET", "/-/ready"); status != 200 {
 		t.Errorf("GET /-/ready = %d %s; want 200", status, body)
 	}
+	if _, body := get(e.Handler(), "GET", "/"); !strings.Contains(body, "This exporter looks when it is asked") || !strings.Contains(body, "Modules: fake.") {
+		t.Errorf("GET / = %s; want it to say why there are no checks", body)
+	}
 }
 
 // What the exporter itself cannot do is said of no target.

@@ -144,8 +144,12 @@ func (p *Program) Run(ctx context.Context) int {
 
 // checkConfig is --config.check.
 func (p *Program) checkConfig(f *flags, log *slog.Logger) int {
-	c, err := config.Load(f.configFile, p.Catalog)
 	code := 0
+	discovers := !f.configGiven && absent(f.configFile)
+	c, err := config.Empty(), error(nil)
+	if !discovers {
+		c, err = config.Load(f.configFile, p.Catalog)
+	}
 	if err != nil {
 		logErrors(log, err)
 		code = 1
@@ -161,7 +165,11 @@ func (p *Program) checkConfig(f *flags, log *slog.Logger) int {
 		log.Error("the web configuration is wrong", "file", *f.web.WebConfigFile, "err", err)
 		code = 1
 	}
-	if code == 0 {
+	switch {
+	case code != 0:
+	case discovers:
+		log.Info("there is no configuration: what runs on this machine is discovered (--discover shows it)", "file", f.configFile)
+	default:
 		log.Info("the configuration is right", "file", f.configFile, "checks", len(c.Checks), "modules", len(c.Modules))
 	}
 	return code

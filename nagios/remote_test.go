@@ -45,7 +45,7 @@ func TestLiveNagiosOverABrokenWay(t *testing.T) {
 	stranger := bed.WriteFileFor("nagios", "no_hosts", "", 0o644)
 
 	// The shipped limits, scaled down.
-	remote := strings.NewReplacer("-t 55:UNKNOWN", "-t 6:UNKNOWN", "-t 55 ", "-t 6 ", "ConnectTimeout=20", "ConnectTimeout=2", "-t 10:CRITICAL", "-t 3:CRITICAL").Replace(string(nagios.Remote(plugins.Catalog())))
+	remote := strings.NewReplacer("-t 55:UNKNOWN", "-t 5:UNKNOWN", "-t 55 ", "-t 8 ", "ConnectTimeout=20", "ConnectTimeout=4", "-t 10:CRITICAL", "-t 3:CRITICAL").Replace(string(nagios.Remote(plugins.Catalog())))
 	var services strings.Builder
 	services.WriteString(hostHere)
 	service := func(name, use, command string, more ...string) {

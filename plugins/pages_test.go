@@ -68,3 +68,16 @@ func TestPagesSayWhatToDo(t *testing.T) {
 }
 
 func limited(m *check.Metric) bool { return m.Warning != "" || m.Critical != "" }
+
+// The table of the README has every check.
+func TestReadme(t *testing.T) {
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range Catalog() {
+		if !strings.Contains(string(text), "| ["+d.Plugin()+"](docs/checks/"+d.Name+".md) | ") {
+			t.Errorf("the table of README.md has no row of %s", d.Plugin())
+		}
+	}
+}

@@ -127,7 +127,7 @@ func why(state check.State) string {
 }
 
 func description(d *check.Definition, name string) string {
-	return fmt.Sprintf("check_%s %s. It was OK in no look of the last %s. Its first line, rows and values are on the exporter's page; at a shell the plugin says the same.",
+	return fmt.Sprintf("check_%s %s. It was OK in no look of the last %s. Its first line, rows and values are on the exporter's page, those of a probe in its answer with debug=true; at a shell the plugin says the same.",
 		name, strings.TrimSuffix(d.Summary, "."), duration(d.Alerting().For))
 }
 

@@ -208,6 +208,25 @@ func TestDiscoverStandby(t *testing.T) {
 	want(t, "a pair", got, `standbys: "1"`, ", as role nobody: standby.", "!unreadable")
 }
 
+// The table of sockets is the network's, and shows those of other file
+// systems, too: their names lead nowhere, and are no server that is down.
+func TestDiscoverSocketElsewhere(t *testing.T) {
+	t.Parallel()
+	bed := testbed.New(t)
+	h := newHost(t, bed, "host")
+	path := filepath.Join(h.root, ".s.PGSQL.5432")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	h.socket(path)
+	if err := os.Rename(path, path+".moved"); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "a socket of another file system", h.discover(), h.root+":5432, unreadable", "no such socket", "PrivateTmp", "!checks:")
+}
+
 // What answers in the place of PostgreSQL is never taken for one that works.
 func TestDiscoverStrangers(t *testing.T) {
 	t.Parallel()
@@ -355,6 +374,10 @@ func TestExporterDiscovers(t *testing.T) {
 		})
 	}
 	want(t, "nothing there", get("/-/ready"), "is ready")
+	// systemctl reload asks this first.
+	if r := testbed.RunAs(t, "nobody", []string{bed.Build("./exporter/belfry_exporter"), "--config.check"}, nil); r.Exit != 0 || !strings.Contains(r.Stderr, "there is no configuration") {
+		t.Errorf("--config.check without a configuration = exit %d, %s; want 0 (is there an /etc/belfry/exporter.yml?)", r.Exit, r.Stderr)
+	}
 	want(t, "nothing there", get("/"), "Nothing was found", "Zulip, PostgreSQL, RabbitMQ, Redis, memcached")
 	want(t, "nothing there", get("/metrics"), `belfry_exporter_discovered{outcome="watched",product="zulip"} 0`, "belfry_exporter_checks 0")
 
@@ -362,7 +385,7 @@ func TestExporterDiscovers(t *testing.T) {
 	redis := bed.Redis(testbed.RedisOptions{})
 	h.runs(worker.PID(), redis.PID())
 	wait("/metrics", `belfry_check_state{check="worker_memory",target="zulip"} 0`, `belfry_exporter_discovered{outcome="watched",product="zulip"} 1`, `belfry_exporter_discovered{outcome="unwatched",product="redis"} 1`)
-	wait("/", "worker_memory", redis.Addr()+": <b>unwatched</b>. Redis answers.", "delivery of messages")
+	wait("/", "worker_memory", "redis "+redis.Addr()+": unwatched</h2>", "Redis answers.", "delivery of messages")
 	var answer struct {
 		Discovery struct {
 			Found []struct {

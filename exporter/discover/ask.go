@@ -92,7 +92,7 @@ func (t trial) blind() bool {
 		}
 	}
 	switch t.reason {
-	case check.Auth, check.Permission, check.Config, check.Data, check.Internal, check.Protocol, check.TLS, check.Proxy, check.DNS:
+	case check.Auth, check.Permission, check.Config, check.Data, check.Internal, check.Protocol, check.TLS, check.Proxy, check.DNS, check.Dial:
 		return true
 	}
 	return false
@@ -102,9 +102,16 @@ func (t trial) blind() bool {
 // yet whether a look can see.
 func (t trial) dead() bool { return isDead(t.reason) }
 
+// isDead is so of what takes a connection and does not serve. What takes none
+// was seen to listen a moment ago: it has just ended, or is one of another
+// container or of a /tmp of its own, whose socket has a name that leads
+// nowhere from here.
 func isDead(reason check.Reason) bool {
-	return reason == check.Dial || reason == check.Timeout || reason == check.Unavailable
+	return reason == check.Timeout || reason == check.Unavailable
 }
+
+// mayPass reports that the same question may find another answer soon.
+func mayPass(reason check.Reason) bool { return isDead(reason) || reason == check.Dial }
 
 // value is the worst value of a metric, whatever its labels; ok is false for
 // none.

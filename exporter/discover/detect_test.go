@@ -274,9 +274,13 @@ func TestPgRefused(t *testing.T) {
 		{other, refused(other, "password authentication failed"), []string{"-h /tmp/x", "local postgres", "/tmp/x:5433:postgres:", "then reload"}},
 		{tcp, nil, []string{"sudo -u pg psql -p 5433", "a line localhost:5433:", "then reload"}},
 		{s, check.Faultf(check.Permission, "connect to", s.host, "permission denied"), []string{"unix_socket_permissions"}},
+		{s, check.Faultf(check.Dial, "connect to", s.host, "no such socket"), nil},
 		{s, check.Faultf(check.Protocol, "log in to", s.host, "garbage"), nil},
 	} {
 		got := tt.s.refused(self, tt.err, errors.New("no such file"))
+		if got.again != (check.ReasonOf(tt.err) == check.Dial) {
+			t.Errorf("refused(%v) is asked again: %t; want that of what takes no connection alone", tt.err, got.again)
+		}
 		if got.Outcome != Unreadable || len(got.Checks) != 0 || len(got.Help) != len(tt.want) {
 			t.Errorf("refused(%v) = %+v; want it unreadable with %d lines of help", tt.err, got, len(tt.want))
 			continue

@@ -286,6 +286,7 @@ func (s pgServer) judge(l pgLogin, f pgFacts, t trial) Thing {
 	}
 	if t.blind() {
 		thing.Outcome, thing.Text = Unreadable, thing.Text+"it lets us in, and cannot be looked at: "+t.text+"."
+		thing.again = mayPass(t.reason)
 		return thing
 	}
 	c := s.replication(l)
@@ -326,10 +327,13 @@ func (s pgServer) refused(self Account, err, passErr error) Thing {
 	thing := Thing{Name: s.host, Outcome: Unreadable, Text: "PostgreSQL runs, and no way to log in was given."}
 	switch reason := check.ReasonOf(err); {
 	case err == nil:
+	case reason == check.Dial && s.socket != "":
+		thing.Text = "PostgreSQL listens, and its socket cannot be found from here: " + err.Error() + ". It may be one of a container, or in a /tmp that this service does not share (PrivateTmp)."
+		thing.again = true
 	case reason == check.Protocol:
 		thing.Text = "What listens in PostgreSQL's place does not speak as it does: " + err.Error() + "."
 	default:
-		thing.Text, thing.again = "PostgreSQL runs, and cannot be looked at: "+err.Error()+".", isDead(reason)
+		thing.Text, thing.again = "PostgreSQL runs, and cannot be looked at: "+err.Error()+".", mayPass(reason)
 	}
 	if s.unsafe {
 		thing.Text += " What listens there belongs to a user who is neither root nor a service of the system: no password is sent to it."

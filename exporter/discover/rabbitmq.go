@@ -259,7 +259,7 @@ func (b broker) byManagement(ctx context.Context, a *asker, asked error) Thing {
 	vhosts, err := vhosts(ctx, b.login(f, "/"))
 	if err != nil {
 		thing.Outcome, thing.Text = Unreadable, "RabbitMQ runs, and cannot be looked at: "+err.Error()+"."
-		thing.Help, thing.again = b.userHelp(f.RabbitMQUser), isDead(check.ReasonOf(err))
+		thing.Help, thing.again = b.userHelp(f.RabbitMQUser), mayPass(check.ReasonOf(err))
 		return thing
 	}
 	if more := len(vhosts) - maxCandidates; more > 0 {
@@ -299,6 +299,7 @@ func (b broker) judgeVhosts(thing Thing, user string, vhosts []string, checks []
 	var seen, unseen []string
 	for i, vhost := range vhosts {
 		if trials[i].blind() {
+			thing.again = thing.again || mayPass(trials[i].reason)
 			unseen = append(unseen, "vhost "+vhost+": "+trials[i].text)
 			thing.Help = append(thing.Help, "rabbitmqctl set_permissions -p "+shellQuote(vhost)+" "+shellQuote(user)+" '^$' '^$' '^$'   # then reload the exporter")
 			continue
@@ -357,6 +358,7 @@ func (b broker) judgeAMQP(self Account, c Check, t trial) Thing {
 	thing := Thing{Name: b.name(), Help: b.grants(self)}
 	if t.blind() {
 		thing.Outcome, thing.Text = Unreadable, "RabbitMQ runs, and cannot be looked at as Zulip does: "+t.text+"."
+		thing.again = mayPass(t.reason)
 		if t.reason == check.Permission {
 			thing.Help = append([]string{"usermod -aG zulip " + shellQuote(self.Name) + "   # lets it read " + b.secrets + "; then restart the exporter"}, thing.Help...)
 		}
@@ -382,7 +384,7 @@ func (b broker) unread(self Account, api bool, err error) Thing {
 	switch {
 	case err != nil:
 		thing.Text = "RabbitMQ runs, and its management API cannot be asked: " + err.Error() + "."
-		thing.again = isDead(check.ReasonOf(err))
+		thing.again = mayPass(check.ReasonOf(err))
 	case api || b.management.tls:
 		thing.Text = "RabbitMQ's management API asks for a login, and none was given."
 	case b.management.port != 0:

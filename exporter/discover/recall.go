@@ -61,7 +61,7 @@ func (d *Discovery) Recall(memory []byte, catalog []*check.Definition) error {
 		}
 		t := Thing{
 			Product: k.Product, key: k.Key, Name: k.Name, Outcome: Watched, Checks: conf.Checks, again: true,
-			Text: "It was watched before the exporter was started anew, and does not run now; a reload forgets it.",
+			Text: "It was watched before the exporter was started anew, and was not found this time; a reload forgets it.",
 		}
 		if t = f.writable(t); len(t.Checks) > 0 {
 			d.Things = append(d.Things, t.cleaned())
