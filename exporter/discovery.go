@@ -106,8 +106,11 @@ func (e *Exporter) discovers() bool {
 func (e *Exporter) discover(before *discover.Discovery) error {
 	last := e.discovery.Load()
 	found := e.options.Discover(before)
-	if last == nil {
+	switch {
+	case last == nil:
 		e.recall(found)
+	case before == nil:
+		found.Retain(last)
 	}
 	checks := config.Empty()
 	if len(found.Checks()) > 0 {

@@ -83,6 +83,8 @@ type Discovery struct {
 	Things    []Thing  `json:"found"`
 	LookedFor []string `json:"looked_for"`         // titles of the products
 	Problems  []string `json:"problems,omitempty"` // why something may not have been found
+
+	blind bool // nothing could be looked for
 }
 
 // Checks are those of all things, no two of one name and target.
@@ -200,6 +202,7 @@ func (f *Finder) Find(ctx context.Context, before *Discovery) *Discovery {
 	m, err := within(ctx, func(ctx context.Context) (*Machine, error) { return f.look(ctx, all) })
 	if err != nil {
 		s.problem("what runs here cannot be seen: %v", err)
+		s.found.blind = true
 		s.keep(nil)
 		return s.found
 	}

@@ -162,3 +162,27 @@ func TestBrokerAwaitsZulip(t *testing.T) {
 		t.Errorf("a broker without Zulip awaits it: %t; want false", b.awaits)
 	}
 }
+
+// A reload at whose look something hangs forgets nothing of that.
+func TestRetain(t *testing.T) {
+	last := &Discovery{Things: []Thing{
+		{Product: "postgresql", key: "a", Outcome: Watched}, {Product: "rabbitmq", key: "b", Outcome: Watched}, {Product: "zulip", key: "c", Outcome: Stopped},
+	}}
+	for _, c := range []struct {
+		name string
+		now  Discovery
+		want string
+	}{
+		{"all is gone", Discovery{}, ""},
+		{"nothing can be seen", Discovery{blind: true}, "postgresql a watched, rabbitmq b watched"},
+		{"a server was not examined in time", Discovery{Things: []Thing{{Product: "postgresql", key: "a", Outcome: Failed}}}, "postgresql a watched"},
+		{"another server was not", Discovery{Things: []Thing{{Product: "postgresql", key: "x", Outcome: Failed}}}, "postgresql x failed"},
+		{"a product was not looked for", Discovery{Things: []Thing{{Product: "rabbitmq", Outcome: Failed}}}, "rabbitmq  failed, rabbitmq b watched"},
+		{"it cannot be read any more", Discovery{Things: []Thing{{Product: "postgresql", key: "a", Outcome: Unreadable}}}, "postgresql a unreadable"},
+	} {
+		c.now.Retain(last)
+		if got := outcomes(&c.now); got != c.want {
+			t.Errorf("%s: Retain leaves %q; want %q", c.name, got, c.want)
+		}
+	}
+}

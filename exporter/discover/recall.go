@@ -88,3 +88,22 @@ func (d *Discovery) Recall(memory []byte, catalog []*check.Definition) error {
 	d.sort()
 	return nil
 }
+
+// Retain keeps of what was watched last what this look, which begins anew,
+// could not look for: that it has failed says nothing of what is there.
+func (d *Discovery) Retain(last *Discovery) {
+	for _, t := range last.Things {
+		if t.Outcome != Watched {
+			continue
+		}
+		failed := func(other Thing) bool {
+			return other.Outcome == Failed && other.Product == t.Product && (other.key == t.key || other.key == "")
+		}
+		if !d.blind && !slices.ContainsFunc(d.Things, failed) {
+			continue
+		}
+		d.Things = slices.DeleteFunc(d.Things, func(other Thing) bool { return failed(other) && other.key == t.key })
+		d.Things = append(d.Things, t)
+	}
+	d.sort()
+}
