@@ -2,8 +2,10 @@ package dashboards
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -34,6 +36,8 @@ const (
 	steady = "steady"
 	moody  = "moody"
 	weak   = "weak"
+
+	probed = "probed" // target at /probe
 )
 
 func (a *actor) Prepare() (check.Setup, error) { return check.Setup{}, nil }
@@ -81,6 +85,7 @@ func (tr *troupe) play(t *testing.T, catalog []*check.Definition, port string) {
 	t.Helper()
 	var played []*check.Definition
 	var settings []scene.Setting
+	modules := "modules:\n"
 	for _, d := range catalog {
 		copied := *d
 		copied.New = func(fs *pflag.FlagSet) check.Check {
@@ -89,20 +94,25 @@ func (tr *troupe) play(t *testing.T, catalog []*check.Definition, port string) {
 			return a
 		}
 		played = append(played, &copied)
-		for _, role := range []string{steady, moody, weak} {
-			s := scene.Setting{Check: d.Name, Target: role, Options: scene.One(map[string]string{"role": role})}
-			for _, m := range d.Metrics {
-				if m.Kind != check.Counter {
-					s.Warning = append(s.Warning, m.Key+"=2:80")
-					s.Critical = append(s.Critical, m.Key+"=1:90")
-				}
+		var warning, critical []string
+		for _, m := range d.Metrics {
+			if m.Kind != check.Counter {
+				warning, critical = append(warning, m.Key+"=2:80"), append(critical, m.Key+"=1:90")
 			}
-			settings = append(settings, s)
 		}
+		for _, role := range []string{steady, moody, weak} {
+			settings = append(settings, scene.Setting{
+				Check: d.Name, Target: role, Options: scene.One(map[string]string{"role": role}), Warning: warning, Critical: critical,
+			})
+		}
+		// What Prometheus asks for at /probe plays too.
+		modules += fmt.Sprintf("  %s:\n    check: %[1]s\n    timeout: 1s\n    warning: [\"%s\"]\n    critical: [\"%s\"]\n    targets:\n      %s: {options: {role: %s}}\n",
+			d.Name, strings.Join(warning, `", "`), strings.Join(critical, `", "`), probed, steady)
 	}
+	text := scene.Config("defaults:\n  interval: 1s\n  timeout: 1s\nspread: 0s\n", settings) + modules
 	dir := t.TempDir()
 	config := dir + "/exporter.yml"
-	if err := os.WriteFile(config, []byte(scene.Config("defaults:\n  interval: 1s\n  timeout: 1s\nspread: 0s\n", settings)), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	state := dir + "/state"

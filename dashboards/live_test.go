@@ -158,8 +158,15 @@ func TestEveryQuery(t *testing.T) {
 	tr.play(t, plugins.Catalog(), strconv.Itoa(port))
 	prometheus := bed.Prometheus(testbed.PrometheusOptions{
 		Files: map[string]string{"rules.yml": alertRules},
-		Config: fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [rules.yml]\nscrape_configs:\n"+
-			"- job_name: belfry\n  static_configs: [{targets: ['127.0.0.1:%d']}]\n", port),
+		Config: fmt.Sprintf(`global: {scrape_interval: 1s, evaluation_interval: 1s}
+rule_files: [rules.yml]
+scrape_configs:
+- job_name: belfry
+  static_configs: [{targets: ['127.0.0.1:%d']}]
+- job_name: belfry-probe
+  http_sd_configs: [{url: 'http://127.0.0.1:%[1]d/discovery', refresh_interval: 1s}]
+  relabel_configs: [{target_label: __address__, replacement: '127.0.0.1:%[1]d'}]
+`, port),
 	})
 	a := audience{client: promquery.Client{URL: prometheus.URL()}, boards: all(t), scrape: time.Second}
 	nothing := func() {}
@@ -170,6 +177,7 @@ func TestEveryQuery(t *testing.T) {
 		}
 	}
 	a.variables(t)
+	a.probes(t)
 	tr.bad.Store(true)
 	a.await(t, "broken", nil, nothing)
 	a.names(t)
@@ -191,9 +199,44 @@ func (a audience) documented(t *testing.T) {
 	}
 	for _, query := range strings.Split("# "+text, "\n\n") {
 		_, expr, _ := strings.Cut(query, "\n") // below its comment
-		if got, err := a.client.Instant(t.Context(), expr, time.Now()); err != nil || len(got) == 0 {
+		got, err := a.client.Instant(t.Context(), expr, time.Now())
+		// A scrape that is missed leaves a second without any series.
+		for end := time.Now().Add(time.Minute); (err != nil || len(got) == 0) && time.Now().Before(end); {
+			time.Sleep(200 * time.Millisecond)
+			got, err = a.client.Instant(t.Context(), expr, time.Now())
+		}
+		if err != nil || len(got) == 0 {
 			t.Errorf("the guide's query %s: %d series, %v; want some", expr, len(got), err)
 		}
+	}
+}
+
+// probes: every panel that shows a check's own series shows those of a target
+// at /probe too, when that is chosen.
+func (a audience) probes(t *testing.T) {
+	t.Helper()
+	for file, b := range a.boards {
+		w := a.window(time.Minute)
+		s := promquery.Scope(b, w, a.scrape)
+		if _, ok := s.Values["target"]; !ok {
+			continue
+		}
+		s.Values["job"], s.Values["target"] = []string{"belfry-probe"}, []string{probed}
+		testbed.WaitFor(t, time.Minute, file+": targets at /probe", func() error {
+			for _, p := range b.Panels {
+				if strings.Contains(p.Targets[0].Expr, "belfry_check_") || strings.Contains(p.Targets[0].Expr, "_distribution_") || strings.Contains(p.Targets[0].Expr, "belfry_exporter_") {
+					continue
+				}
+				results, err := a.client.Panel(t.Context(), p, s, w)
+				if err == nil && len(results[0].Series) == 0 {
+					err = fmt.Errorf("%q shows nothing of a target at /probe: %s", p.Title, results[0].Expr)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
 }
 
@@ -301,7 +344,7 @@ var emptyInScenery = []string{"upper", "lower", "Workers that run: B", "Killed f
 func TestScenery(t *testing.T) {
 	t.Parallel()
 	bed := testbed.New(t)
-	s := scenery.New(bed, scenery.Options{Interval: 2 * time.Second, Scrape: time.Second, Rules: alertRules})
+	s := scenery.New(bed, scenery.Options{Interval: 5 * time.Second, Scrape: time.Second, Rules: alertRules})
 	a := audience{client: promquery.Client{URL: s.Prometheus.URL()}, boards: all(t), scrape: time.Second}
 	unfolded(a.boards)
 	testbed.WaitFor(t, 2*time.Minute, "all is well", func() error {

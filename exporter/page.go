@@ -56,6 +56,9 @@ func (s *statusPage) check(w http.ResponseWriter, r *http.Request) {
 		s.write(w, http.StatusNotFound, false, func(w io.Writer) error { return s.pages.Missing(w, v) })
 		return
 	}
+	if s.exporter.discovery.Load() == nil {
+		site.Config = s.exporter.options.ConfigFile
+	}
 	refresh := page.ParseRefresh(r.URL.Query())
 	v := page.MakeCheck(&snap, s.exporter.configured(name, target), refresh, site)
 	s.write(w, http.StatusOK, refresh.Seconds > 0, func(w io.Writer) error { return s.pages.Check(w, v) })

@@ -45,7 +45,7 @@ checks:
 		want("/?name=hung", 200, "1 of 3 checks", "ignores its deadline of 10 s and still runs")
 		want("/check/fake/good", 200, `check_fake --target=good --mode=ok`, "--critical=&#39;depth{queue=a*}=20&#39;",
 			`above 20 <span class="from">configured, <code>20</code>`, `above 5 <span class="from">default, <code>5</code>`,
-			`<td>a: depth 7 (above 5)</td><td class="took">`, "Line 4 of the configuration file")
+			`<td>a: depth 7 (above 5)</td><td class="took">`, "/exporter.yml.</p>", "Line 4 of ")
 		want(odd, 200, "a/b &#34;ü&#34;", `href="../../static/page.css`)
 		want("/check/fake/"+url.PathEscape(`a/b "ü"`), 200, "a/b &#34;ü&#34;", `href="../../static/page.css`)
 		want("/check/fake/a/b%20%22%C3%BC%22", 200, "a/b &#34;ü&#34;", `href="../../../static/page.css`)

@@ -228,7 +228,8 @@ func message(kind byte, body []byte) []byte {
 }
 
 func testProxy(t *testing.T, r *real) {
-	notice := message('N', append([]byte("SNOTICE\x00MTo be or not to be\x00"), 0))
+	// A long one: the bound is on bytes, and must be met before the step's time is over.
+	notice := message('N', append([]byte("SNOTICE\x00M"+strings.Repeat("To be or not to be ", 2000)+"\x00"), 0))
 	starting := message('E', []byte("SFATAL\x00VFATAL\x00C57P03\x00Mthe database system is starting up\x00\x00"))
 	upstream := fmt.Sprintf("127.0.0.1:%d", r.Port)
 	for _, tc := range []struct {
@@ -246,7 +247,7 @@ func testProxy(t *testing.T, r *real) {
 		{"cannot fork", faultproxy.Respond([]byte("Ecould not fork\x00")), nil, check.Unavailable, "could not start a process"},
 		{"plain after prefer", faultproxy.Respond(append([]byte("N"), starting...)), nil, check.Unavailable, "log in to %s: the database system is starting up"},
 		{"starting up", faultproxy.Respond(starting), []string{"--sslmode", "disable"}, check.Unavailable, "log in to %s: the database system is starting up"},
-		{"notices without end", faultproxy.Flood(nil, bytes.Repeat(notice, 100)), []string{"--sslmode", "disable"}, check.Protocol, "log in to %s: "},
+		{"notices without end", faultproxy.Flood(nil, notice), []string{"--sslmode", "disable"}, check.Protocol, "log in to %s: "},
 		{"Kerberos only", faultproxy.Respond(message('R', []byte{0, 0, 0, 7})), []string{"--sslmode", "disable"}, check.Auth, "asks for GSSAPI"},
 	} {
 		proxy := faultproxy.Start(t, upstream, tc.mode)

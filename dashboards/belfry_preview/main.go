@@ -31,7 +31,7 @@ func main() {
 	flag.DurationVar(&p.window, "window", 6*time.Hour, "time that the boards show, up to now")
 	flag.DurationVar(&p.scrape, "scrape", 15*time.Second, "time between two scrapes")
 	flag.DurationVar(&p.calm, "calm", 4*time.Minute, "without -prometheus: how long all is well")
-	flag.DurationVar(&p.broken, "broken", 2*time.Minute, "without -prometheus: how long it is broken")
+	flag.DurationVar(&p.broken, "broken", 55*time.Second, "without -prometheus: how long it is broken")
 	flag.StringVar(&p.dir, "dir", "", "without -prometheus: directory for the servers, which is made and removed; its name is in the pictures")
 	flag.BoolVar(&p.unfold, "unfold", false, "draw collapsed rows open")
 	flag.Parse()

@@ -31,9 +31,13 @@ func Photograph(ctx context.Context, pageFile, pngFile string, width, height int
 		return err
 	}
 	raw := filepath.Join(dir, "raw.png")
-	cmd := exec.CommandContext(ctx, chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage",
-		"--force-device-scale-factor=1", "--user-data-dir="+filepath.Join(dir, "profile"),
-		"--window-size="+strconv.Itoa(width)+","+strconv.Itoa(height), "--screenshot="+raw, "file://"+pageFile)
+	args := []string{"--headless", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage",
+		"--force-device-scale-factor=1", "--user-data-dir=" + filepath.Join(dir, "profile"),
+		"--window-size=" + strconv.Itoa(width) + "," + strconv.Itoa(height), "--screenshot=" + raw, "file://" + pageFile}
+	if os.Getuid() == 0 {
+		args = append(args, "--no-sandbox") // it refuses to run as root
+	}
+	cmd := exec.CommandContext(ctx, chromium, args...)
 	cmd.Env = append(os.Environ(), "HOME="+dir)
 	cmd.WaitDelay = 5 * time.Second
 	if out, err := cmd.CombinedOutput(); err != nil {

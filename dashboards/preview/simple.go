@@ -76,7 +76,7 @@ func (c canvas) bargauge(lines []line) template.HTML {
 	if m := lines[0].field.Max; m != nil {
 		largest = *m
 	}
-	left := math.Min(float64(name)*6.4+10, c.W*0.5)
+	left := math.Min(float64(name)*6.9+10, c.W*0.5)
 	right := c.W - float64(value)*7.5 - 14
 	height := math.Min(30, c.H/float64(len(lines)))
 	var b strings.Builder

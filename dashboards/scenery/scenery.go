@@ -23,10 +23,6 @@ import (
 // pgBackRest.
 const account = "postgres"
 
-// worker is the workers' account: by it they are told from those of other
-// beds on the machine.
-const worker = "games"
-
 // Options of a scenery.
 type Options struct {
 	Interval time.Duration // between two looks
@@ -150,7 +146,7 @@ func (s *Scenery) queues() {
 
 func (s *Scenery) workers() {
 	for i, queue := range []string{"deferred_work", "digest_emails", "email_senders", "missedmessage_emails", "user_activity"} {
-		s.bed.Worker(testbed.WorkerOptions{Name: "worker-" + queue, Argv: testbed.ZulipWorker(queue), MiB: 24 + 9*i, Account: worker})
+		s.bed.Worker(testbed.WorkerOptions{Name: "worker-" + queue, Argv: testbed.ZulipWorker(queue), MiB: 24 + 9*i})
 	}
 }
 
@@ -184,6 +180,8 @@ func (s *Scenery) settings() []scene.Setting {
 	pair["host"] = []string{address(s.primary), address(s.standby)}
 	webhooks := broker("second")
 	webhooks["queue"] = []string{"outgoing_webhooks"}
+	// Workers of another bed on the machine look the same.
+	ours := scene.One(map[string]string{"parent": strconv.Itoa(os.Getpid())})
 	dumps := scene.One(map[string]string{"path": filepath.Join(s.dumps, "*.dump"), "content": "database=*"})
 	return []scene.Setting{
 		{Check: "send_receive_time", Target: "chat.example", Options: scene.One(map[string]string{"sender-zuliprc": s.files["sender"], "receiver-zuliprc": s.files["receiver"]})},
@@ -195,7 +193,7 @@ func (s *Scenery) settings() []scene.Setting {
 			"host": address(s.primary), "user": "monitor", "password-file": s.files["postgres"]})},
 		{Check: "backup", Target: "dumps", Options: dumps},
 		{Check: "cron_file", Target: "zulip-cron", Options: scene.One(map[string]string{"file": s.jobs})},
-		{Check: "worker_memory", Target: "zulip-workers", Options: scene.One(map[string]string{"user": worker}), Warning: []string{"120MB"}, Critical: []string{"160MB"}},
+		{Check: "worker_memory", Target: "zulip-workers", Options: ours, Warning: []string{"120MB"}, Critical: []string{"160MB"}},
 	}
 }
 
@@ -239,7 +237,7 @@ func (s *Scenery) Break() {
 	for age := range 5 {
 		s.age(filepath.Join(s.dumps, fmt.Sprintf("zulip-%d.dump", age)), time.Duration(age)*24*time.Hour+50*time.Hour)
 	}
-	s.bed.Worker(testbed.WorkerOptions{Name: "worker-large", Argv: testbed.ZulipWorker("embed_links"), MiB: 170, Account: worker})
+	s.bed.Worker(testbed.WorkerOptions{Name: "worker-large", Argv: testbed.ZulipWorker("embed_links"), MiB: 170})
 	for _, sql := range []string{"ALTER SYSTEM SET archive_command = '/bin/false'", "SELECT pg_reload_conf()", "SELECT pg_switch_wal()"} {
 		s.primary.Exec(sql)
 	}

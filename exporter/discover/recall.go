@@ -66,7 +66,7 @@ func (d *Discovery) Recall(memory []byte, catalog []*check.Definition) error {
 		}
 		before := f.writable(Thing{
 			Product: k.Product, key: k.Key, Name: k.Name, Outcome: Watched, Checks: conf.Checks, again: true, recalled: true,
-			Text: "It was watched before the exporter was started anew, and does not run now; a reload forgets it.",
+			Text: "It was watched before the exporter was started anew, and was not found this time; a reload forgets it.",
 		})
 		if len(before.Checks) == 0 {
 			continue

@@ -76,7 +76,7 @@ type Settings struct {
 	Severities   []Fact
 	Only, Skip   []string
 	TimeoutState string
-	Line         int // of the configuration file
+	Source       string // where it stands
 }
 
 // MakeCheck makes the page of one check. c is its configuration, nil when it is
@@ -91,7 +91,7 @@ func MakeCheck(s *schedule.Snapshot, c *config.Check, refresh Refresh, site Site
 		v.result(s.Result)
 	}
 	if c != nil {
-		v.Command, v.Settings = makeCommand(c), settings(c)
+		v.Command, v.Settings = makeCommand(c), settings(c, site.Config)
 	}
 	refresh.Toggle = site.Root + Link(d.Name, s.Target, refresh.toggled())
 	v.frame = site.frame(v.State.Word+" "+d.Name+" "+v.Target+" · Belfry", v.State, refresh, nil)
@@ -193,8 +193,11 @@ func parts(r *check.Result) []Part {
 	return list
 }
 
-func settings(c *config.Check) Settings {
-	s := Settings{Known: true, Options: c.Options(), Only: c.Only, Skip: c.Skip, Line: c.Line}
+func settings(c *config.Check, file string) Settings {
+	s := Settings{Known: true, Options: c.Options(), Only: c.Only, Skip: c.Skip, Source: "Found on this machine; belfry_exporter --discover prints it as a configuration."}
+	if file != "" {
+		s.Source = visible(fmt.Sprintf("Line %d of %s.", c.Line, file))
+	}
 	for i := range s.Options {
 		for j, v := range s.Options[i].Values {
 			s.Options[i].Values[j] = visible(v)

@@ -67,6 +67,7 @@ type Site struct {
 	Host    string // name of the machine
 	User    string // as whom the exporter looks
 	Version string // of the exporter
+	Config  string // file that names the checks; empty: they were found on the machine
 	// Root leads from the page's address to the overview's, because a proxy may
 	// have put everything below a path that we do not know: "" or "../../".
 	Root string

@@ -75,7 +75,7 @@ func TestCheckHTML(t *testing.T) {
 		`<dt><code>password</code></dt><dd><code>***</code> </dd>`, `<dt><code>host</code></dt><dd><code>db2</code> <code>db3</code> </dd>`,
 		`<dt>CRITICAL</dt><dd>lag{standby=db*} above 64 MiB <code>lag{standby=db*}=67108864</code></dd>`,
 		`<dt>finding <code>paused</code></dt><dd>CRITICAL</dd>`,
-		`href="../../check/fake/bad?refresh=off"`,
+		`href="../../check/fake/bad?refresh=off"`, "Found on this machine; belfry_exporter --discover prints it as a configuration.",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page has no %s in\n%s", want, text)
