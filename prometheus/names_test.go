@@ -111,7 +111,7 @@ scrape_configs:
 			continue
 		case s == answers: // of a server that answers
 			continue
-		case strings.HasPrefix(s, "belfry_exporter_discovered{"): // without a configuration
+		case strings.HasPrefix(s, "belfry_exporter_discovered"): // without a configuration
 			continue
 		}
 		p.Await(2*time.Minute, s, func(samples []testbed.Sample) error {
