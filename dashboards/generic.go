@@ -91,7 +91,7 @@ func (s *sheet) findingsOf(d *check.Definition) {
 		list = append(list, "- "+f.Key+": "+strings.TrimSuffix(f.Help, "."))
 	}
 	s.add(panel{
-		title: "Findings", w: width, h: 6, view: lines("short").NoValue("nothing was found in this time"),
+		title: "Findings", w: width, h: 6, view: lines("short").NoValue("no findings in this time"),
 		about:   "What the looks found that is no number, and how often in one look. Aim for an empty panel.\n\n" + strings.Join(list, "\n"),
 		queries: []query{{expr: "belfry_check_finding" + s.of(d.Name) + " > 0", legend: "{{target}} {{finding}}"}},
 	})
@@ -128,7 +128,7 @@ func (s *sheet) found() {
 		title: "What is wrong now", w: 12, h: 7,
 		about: "What the newest looks found that is no number (split brain, a queue without consumer, a backup that ended with errors), and which metrics are beyond which limit; " +
 			"how often, because a target may have many standbys or queues. Aim for an empty table; the check's page says what each means and what to do.",
-		view: sortedBy(merged(rows().NoValue("nothing is wrong"),
+		view: sortedBy(merged(rows().NoValue("no findings, no limit exceeded"),
 			column{name: "target", title: "Target"}, column{name: "check", title: "Check"}, column{name: "what", title: "What"},
 			unitColumn("Value", "Times", "short")), "Target", false),
 		queries: []query{{
@@ -138,7 +138,7 @@ func (s *sheet) found() {
 		}},
 	})
 	s.add(panel{
-		title: "Looks that failed, by reason", w: 12, h: 7, view: stacked("short").NoValue("no look failed in this time"),
+		title: "Looks that failed, by reason", w: 12, h: 7, view: stacked("short").NoValue("no failures in this time"),
 		about: "How many targets could not be looked at, and why: dns, dial, tls, auth, timeout, permission, config and so on. Aim for an empty panel: " +
 			"while a look fails, the thing itself is not watched.",
 		queries: []query{{expr: "count by (check, reason) (belfry_check_failure_info" + s.scope() + ")", legend: "{{check}} {{reason}}"}},

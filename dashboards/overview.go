@@ -100,7 +100,7 @@ func (s *sheet) worst() {
 
 func (s *sheet) history() {
 	s.add(panel{
-		title: "Whatever was not OK", w: width, h: 8, view: timeline(stateWords()).NoValue("everything was OK in this time"),
+		title: "Whatever was not OK", w: width, h: 8, view: timeline(stateWords()).NoValue("no verdict but OK in this time, or none at all: see the counts above"),
 		about: "The verdicts of every target that was not OK at some moment of the time shown. Aim for an empty panel. A gap is a time without a result.",
 		queries: []query{{
 			expr:   "belfry_check_state" + s.scope() + " and (sum_over_time(belfry_check_state" + s.scope() + "[$__range] @ end()) > 0)",

@@ -62,8 +62,10 @@ func (p *Program) discoverer(ctx context.Context, f *flags) Discoverer {
 	return func(before *discover.Discovery) *discover.Discovery { return finder.Find(ctx, before) }
 }
 
+// absent does not follow a symbolic link: one that leads nowhere is the
+// configuration of somebody whose target is not mounted yet, or was removed.
 func absent(path string) bool {
-	_, err := os.Stat(path)
+	_, err := os.Lstat(path)
 	return errors.Is(err, fs.ErrNotExist)
 }
 
@@ -104,8 +106,11 @@ func (e *Exporter) discovers() bool {
 func (e *Exporter) discover(before *discover.Discovery) error {
 	last := e.discovery.Load()
 	found := e.options.Discover(before)
-	if last == nil {
+	switch {
+	case last == nil:
 		e.recall(found)
+	case before == nil:
+		found.Retain(last)
 	}
 	checks := config.Empty()
 	if len(found.Checks()) > 0 {

@@ -187,3 +187,30 @@ func TestDiscoveryOverARestart(t *testing.T) {
 		t.Errorf("after the reload there are %s; want %s", got, want)
 	}
 }
+
+// A configuration file that cannot be read, or a link to one that is not there
+// yet, is a fault of the configuration and none to be passed over.
+func TestConfigurationThatIsNotAbsent(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(dir, "exporter.yml")
+	if err := os.Symlink(filepath.Join(dir, "not-mounted", "exporter.yml"), link); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	e, err := New(Options{
+		ConfigFile: link, Catalog: w.catalog, Logger: slog.New(slog.DiscardHandler),
+		Discover: func(*discover.Discovery) *discover.Discovery { return found("a") },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.stop(t, e)
+	if err := e.Reload(); err == nil || !strings.Contains(err.Error(), link) {
+		t.Errorf("Reload with a link that leads nowhere = %v; want an error that names it", err)
+	}
+	for path, want := range map[string]bool{link: false, filepath.Join(dir, "none.yml"): true, filepath.Join(dir, "none", "none.yml"): true} {
+		if got := absent(path); got != want {
+			t.Errorf("absent(%s) = %t; want %t", path, got, want)
+		}
+	}
+}

@@ -97,11 +97,12 @@ func verdictRules(d *check.Definition, selector string) []rule {
 // long, because of a check that is new, or back after a gap, nothing is known
 // before. Where the exporter's configuration gives a longer interval than the
 // definition, the third bad look decides all the same; what is probed, and an
-// exporter that has just been restarted, have no such time.
+// exporter that has just been restarted, have no such time. One in the future is
+// of a clock that was set back since, and says nothing (abs).
 func verdictExpr(selector string, state check.State, since time.Duration) string {
 	series := "belfry_check_state{" + selector + "}"
 	return fmt.Sprintf("%s == %d\n  unless min_over_time(%s[%s]) == 0\n  and last_over_time(%s[5m] offset %s)\n"+
-		"  unless time() - belfry_check_last_ok_timestamp_seconds{%s} < 3.5 * belfry_check_interval_seconds{%[7]s}",
+		"  unless abs(time() - belfry_check_last_ok_timestamp_seconds{%s}) < 3.5 * belfry_check_interval_seconds{%[7]s}",
 		series, state, series, duration(since), series, duration(since), selector)
 }
 
@@ -138,6 +139,11 @@ const unreachableAlert = "BelfryPeerUnreachable"
 // on it to recover.
 const unreachableKeeps = 10 * time.Minute
 
+// answers is there for each server of postgres_replication_lag that a look has
+// reached. That check alone of those that silence others looks at several: a
+// standby that is down explains nothing as long as its primary answers.
+const answers = "belfry_postgres_replication_primary"
+
 // unreachableRule tells what is down from what has a value beyond its limit:
 // only the one explains why what depends on it fails.
 func unreachableRule() rule {
@@ -150,7 +156,7 @@ func unreachableRule() rule {
 	return rule{
 		alert: unreachableAlert,
 		expr: "belfry_check_state == 2\n  and on (job, instance, check, target) belfry_check_failure_info{reason=~\"" +
-			strings.Join(reasons, "|") + "\"}",
+			strings.Join(reasons, "|") + "\"}\n  unless on (job, instance, check, target) " + answers,
 		keepFiring: unreachableKeeps,
 		labels:     []field{{"severity", severityNone}},
 		annotations: []field{

@@ -19,7 +19,20 @@ import (
 // selectors are the series that an expression or a template asks for, without
 // range and offset.
 func selectors(text string) []string {
-	return regexp.MustCompile(`(?:[a-z_]+:)?\b(?:belfry_[a-z0-9_:]+[a-z0-9]|promhttp_[a-z_]+|up)\b(?:\{[^}]*\})?`).FindAllString(text, -1)
+	return regexp.MustCompile(`(?:[a-z_]+:)?\b(?:belfry_[a-z0-9_:]+[a-z0-9]|promhttp_[a-z_]+|process_[a-z_]+|up)\b(?:\{[^}]*\})?`).FindAllString(text, -1)
+}
+
+// The series that tells one server of several from all of them is a metric of
+// the check.
+func TestAnswers(t *testing.T) {
+	for _, d := range plugins.Catalog() {
+		for _, m := range d.Metrics {
+			if d.Name == "postgres_replication_lag" && m.Name() == answers {
+				return
+			}
+		}
+	}
+	t.Errorf("no metric of postgres_replication_lag is %s", answers)
 }
 
 // Whatever rules ask for is there: each selector has a series in a real
@@ -93,8 +106,13 @@ scrape_configs:
 		t.Fatalf("the rules ask for %q; that cannot be all", asked)
 	}
 	for _, s := range asked {
-		if strings.Contains(s, "check!~") {
-			continue // checks that are not there yet
+		switch {
+		case strings.Contains(s, "check!~"): // checks that are not there yet
+			continue
+		case s == answers: // of a server that answers
+			continue
+		case strings.HasPrefix(s, "belfry_exporter_discovered"): // without a configuration
+			continue
 		}
 		p.Await(2*time.Minute, s, func(samples []testbed.Sample) error {
 			if len(samples) == 0 {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/belfry-monitoring/belfry/common/check"
@@ -125,6 +126,11 @@ func (t trial) value(key string) (v float64, ok bool) {
 		}
 	}
 	return 0, false
+}
+
+// found reports whether the look has a finding.
+func (t trial) found(key string) bool {
+	return t.result != nil && slices.ContainsFunc(t.result.Rows, func(r check.Row) bool { return r.Kind == check.RowFinding && r.Key == key })
 }
 
 // look takes one look with a check as it would be configured.

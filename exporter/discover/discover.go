@@ -50,10 +50,24 @@ type Thing struct {
 	// again: what was seen is not the last word, so that the next look of the
 	// same exporter examines it anew: a server that starts up or hangs.
 	again bool
+	// growing: what was found may be less than there will be in a minute,
+	// because the machine starts. It is examined anew until there is no more.
+	growing bool
+	// waits: a check could see more as soon as another product runs.
+	waits bool
+	// recalled: an exporter before this one has watched it.
+	recalled bool
 }
 
 // unsettled things are examined anew by the next look of the same exporter.
-func (t Thing) unsettled() bool { return t.again || t.Outcome == Stopped || t.Outcome == Failed }
+func (t Thing) unsettled() bool {
+	return t.again || t.waits || t.growing && t.Outcome == Watched || t.Outcome == Stopped || t.Outcome == Failed
+}
+
+// holds reports whether a thing that was watched stays so whatever is found in
+// its place: a check has seen it, and what has become of it is the check's to
+// say.
+func (t Thing) holds() bool { return t.Outcome == Watched && (!t.again || t.recalled) }
 
 // Check is a check of the configuration that a thing is monitored by.
 type Check struct {
@@ -69,6 +83,8 @@ type Discovery struct {
 	Things    []Thing  `json:"found"`
 	LookedFor []string `json:"looked_for"`         // titles of the products
 	Problems  []string `json:"problems,omitempty"` // why something may not have been found
+
+	blind bool // nothing could be looked for
 }
 
 // Checks are those of all things, no two of one name and target.
@@ -186,6 +202,7 @@ func (f *Finder) Find(ctx context.Context, before *Discovery) *Discovery {
 	m, err := within(ctx, func(ctx context.Context) (*Machine, error) { return f.look(ctx, all) })
 	if err != nil {
 		s.problem("what runs here cannot be seen: %v", err)
+		s.found.blind = true
 		s.keep(nil)
 		return s.found
 	}
@@ -350,7 +367,10 @@ func (s *search) keep(answers map[[2]string]answer) {
 			switch {
 			case !anew && !undetected && t.Outcome != Watched && t.unsettled(), anew && !a.ok && t.Outcome != Watched:
 				// It is gone, known by another key, or nothing after all.
-			case anew && a.ok && (t.Outcome != Watched || a.thing.Outcome != Failed):
+			case anew && a.ok && t.holds() && a.thing.Outcome == Watched:
+				a.thing = a.thing.after(t)
+				answers[[2]string{t.Product, t.key}] = a
+			case anew && a.ok && !t.holds() && (t.Outcome != Watched || a.thing.Outcome != Failed):
 			default:
 				delete(answers, [2]string{t.Product, t.key})
 				s.found.Things = append(s.found.Things, t)

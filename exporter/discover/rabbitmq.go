@@ -33,6 +33,7 @@ type broker struct {
 	management, amqp endpoint
 	prefix           string // management.path_prefix
 	zulip            []string
+	awaits           bool   // Zulip's workers should run here, and do not yet
 	secrets          string // Zulip's file of passwords, where there is one
 	statsDir         string // of Zulip's workers, where it can be read
 	conf             error  // why its configuration could not be read
@@ -85,6 +86,7 @@ func rabbitBroker(m *Machine, conf map[string]string, p *Process) broker {
 	if p != nil {
 		b.owner = m.Accounts[p.UID]
 	}
+	b.awaits = len(b.zulip) == 0 && zulipRunsWorkers(m.Files)
 	find := func(tls bool, standard uint16, keys ...string) endpoint {
 		port := standard
 		for _, key := range keys {
@@ -250,7 +252,7 @@ func (b broker) target(vhost string) string {
 // byManagement looks at all vhosts with the login that was given.
 func (b broker) byManagement(ctx context.Context, a *asker, asked error) Thing {
 	f := a.finder
-	thing := Thing{Name: b.name()}
+	thing := Thing{Name: b.name(), waits: b.awaits, growing: len(b.zulip) > 0}
 	if isDead(check.ReasonOf(asked)) && asked != nil {
 		thing.Outcome, thing.Checks, thing.again = Watched, []Check{b.queues(f, "/")}, true
 		thing.Text = "RabbitMQ runs and does not serve: " + asked.Error() + ". It is asked again which vhosts it has."
@@ -286,6 +288,10 @@ func (b broker) byManagement(ctx context.Context, a *asker, asked error) Thing {
 	return b.judgeVhosts(thing, f.RabbitMQUser, vhosts, checks, trials)
 }
 
+// allowEmpty is the option of a vhost in which no queue need be. Many a broker
+// has one: "/", where applications have vhosts of their own.
+const allowEmpty = "allow-empty"
+
 // consumers are the options of the check of the consumers of Zulip's queues:
 // of those whose workers run, because former versions leave queues behind.
 func (b broker) consumers(f *Finder, vhost string) map[string]any {
@@ -305,6 +311,9 @@ func (b broker) judgeVhosts(thing Thing, user string, vhosts []string, checks []
 			continue
 		}
 		seen = append(seen, vhost)
+		if c := checks[i][0]; c.Options["profile"] == "none" && trials[i].found(rabbitmq.NoQueue.Key) {
+			c.Options[allowEmpty], thing.waits = "true", true // until there is one
+		}
 		thing.Checks = append(thing.Checks, checks[i]...)
 		thing.again = thing.again || trials[i].dead()
 	}
@@ -355,7 +364,7 @@ func (b broker) byAMQP() Check {
 
 // judgeAMQP judges a look with Zulip's own login.
 func (b broker) judgeAMQP(self Account, c Check, t trial) Thing {
-	thing := Thing{Name: b.name(), Help: b.grants(self)}
+	thing := Thing{Name: b.name(), Help: b.grants(self), growing: true}
 	if t.blind() {
 		thing.Outcome, thing.Text = Unreadable, "RabbitMQ runs, and cannot be looked at as Zulip does: "+t.text+"."
 		thing.again = mayPass(t.reason)
@@ -380,7 +389,7 @@ func (b broker) unsafe() Thing {
 
 // unread is a broker for which no login was given.
 func (b broker) unread(self Account, api bool, err error) Thing {
-	thing := Thing{Name: b.name(), Outcome: Unreadable, Help: b.grants(self)}
+	thing := Thing{Name: b.name(), Outcome: Unreadable, Help: b.grants(self), waits: b.awaits}
 	switch {
 	case err != nil:
 		thing.Text = "RabbitMQ runs, and its management API cannot be asked: " + err.Error() + "."

@@ -93,7 +93,7 @@ func zulipWorkers(c Check, t trial) Thing {
 		return thing
 	}
 	c.Options["expect"] = fmt.Sprintf("%d:", int(n))
-	thing.Outcome, thing.Checks = Watched, []Check{c}
+	thing.Outcome, thing.Checks, thing.growing = Watched, []Check{c}, true
 	thing.Text = count(int(n), "queue worker") + " of Zulip now; fewer are CRITICAL from now on. After an upgrade that has fewer, reload the exporter."
 	return thing
 }

@@ -96,8 +96,8 @@ object Host "far" {
 }
 `})})
 	for name, want := range map[string]string{
-		"far!nrpe-backup":       "<-H><10.0.0.5><-c><check_backup><-t><45:3>",
-		"far!ssh-worker-memory": "<-C><'/usr/lib/nagios/plugins/check_worker_memory' '--expect=15' '--pattern=a b'><-H><10.0.0.5><-l><nagios><-t><45>",
+		"far!nrpe-backup":       "<-H><10.0.0.5><-c><check_backup><-t><55:3>",
+		"far!ssh-worker-memory": "<-C><'/usr/lib/nagios/plugins/check_worker_memory' '--expect=15' '--pattern=a b'><-H><10.0.0.5><-l><nagios><-t><55>",
 	} {
 		if got := live.Look(patience, name); got.Output != want {
 			t.Errorf("%s calls %s; want %s", name, got.Output, want)

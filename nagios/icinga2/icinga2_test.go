@@ -97,3 +97,27 @@ func shipped(t *testing.T, more map[string]string) map[string]string {
 	}
 	return files
 }
+
+// Whatever the example looks at is in a group that its notifications are for:
+// else a machine that sends its results would be CRITICAL and tell nobody.
+func TestExampleNotifies(t *testing.T) {
+	text, err := os.ReadFile("example.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), `assign where "belfry" in service.groups || host.vars.machine`) {
+		t.Fatal("example.conf assigns notifications in another way than this test knows")
+	}
+	rules := strings.Split(string(text), "\napply Service ")[1:]
+	if len(rules) < 8 {
+		t.Fatalf("example.conf has %d rules for services; want eight at least", len(rules))
+	}
+	for _, rule := range rules {
+		body, _, _ := strings.Cut(rule, "\n}\n")
+		name, _, _ := strings.Cut(body, "{")
+		// Templates of Belfry are in the group; the machine's are of hosts with vars.machine.
+		if !strings.Contains(body, `import "belfry-" + check`) && !strings.Contains(body, `groups = [ "belfry" ]`) && !strings.Contains(body, `import "machine-service"`) {
+			t.Errorf("apply Service %s is in no group that is notified of", name)
+		}
+	}
+}
