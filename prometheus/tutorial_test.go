@@ -27,17 +27,28 @@ func TestTutorial(t *testing.T) {
 	bed := testbed.New(t)
 	const account = "nobody"
 	repository := bed.MkdirFor(account, "repository", 0o755)
-	for _, dir := range []string{"bin", "prometheus", "prometheus/rules"} {
+	for _, dir := range []string{"bin", "prometheus", "prometheus/rules", "dashboards", "dashboards/json"} {
 		bed.MkdirFor(account, filepath.Join("repository", dir), 0o755)
 	}
 	put := func(name, content string, mode os.FileMode) {
 		bed.WriteFileFor(account, filepath.Join(repository, name), content, mode)
 	}
-	binary, err := os.ReadFile(bed.Build("./exporter/belfry_exporter"))
-	if err != nil {
-		t.Fatal(err)
+	copied := func(name, from string, mode os.FileMode) {
+		content, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(name, string(content), mode)
 	}
-	put("bin/belfry_exporter", string(binary), 0o755)
+	copied("bin/belfry_exporter", bed.Build("./exporter/belfry_exporter"), 0o755)
+	copied("bin/belfry_preview", bed.Build("./dashboards/belfry_preview"), 0o755)
+	boards, err := filepath.Glob("../dashboards/json/*.json")
+	if err != nil || len(boards) == 0 {
+		t.Fatalf("dashboards: %v, %v", boards, err)
+	}
+	for _, path := range boards {
+		copied("dashboards/json/"+filepath.Base(path), path, 0o644)
+	}
 	for name, rules := range shipped(t) {
 		put("prometheus/rules/"+name, rules, 0o644)
 	}
@@ -61,6 +72,7 @@ func TestTutorial(t *testing.T) {
 	}
 	script = regexp.MustCompile(`interval: \d+s`).ReplaceAllString(script, "interval: 1s")
 	script = strings.ReplaceAll(script, "timeout: 5s", "timeout: 1s")
+	script = strings.ReplaceAll(script, "go run ./dashboards/belfry_preview", "bin/belfry_preview")
 	done := filepath.Join(repository, "done")
 	path := bed.WriteFileFor(account, filepath.Join(repository, "tutorial.sh"), "set -euxo pipefail\ncd "+repository+"\n"+script+"\necho ended >done\n", 0o644)
 	shell := bed.Program(account, "tutorial", []string{"/bin/bash", path}, nil)
