@@ -228,7 +228,7 @@ func (e *Exporter) discoveryNotices() []page.Notice {
 	}
 	list := []page.Notice{{
 		Title: "What runs on this machine", Text: text,
-		Help: "To keep it as a configuration:", Commands: []string{"belfry_exporter --discover > " + e.options.ConfigFile},
+		Help: "To keep it as a configuration:", Commands: []string{e.options.DiscoverCommand},
 	}}
 	for _, problem := range found.Problems {
 		list = append(list, page.Notice{Title: "Not everything can be seen", Text: problem})
@@ -242,7 +242,7 @@ func (e *Exporter) logDiscovery(before, now *discover.Discovery) {
 	old := make(map[name]discover.Thing)
 	if before == nil {
 		before = &discover.Discovery{}
-		e.log.Info("no configuration file, so what runs on this machine is monitored; to keep it: belfry_exporter --discover > "+e.options.ConfigFile,
+		e.log.Info("no configuration file, so what runs on this machine is monitored; to keep it: "+e.options.DiscoverCommand,
 			"looked_for", now.LookedFor)
 		if len(now.Things) == 0 {
 			e.log.Warn("nothing was found on this machine")

@@ -37,8 +37,9 @@ type Options struct {
 	Manager *systemd.Manager
 
 	// Discover finds out what to look at as long as there is no ConfigFile;
-	// nil: the file must be there.
-	Discover Discoverer
+	// nil: the file must be there. DiscoverCommand keeps what it finds.
+	Discover        Discoverer
+	DiscoverCommand string
 }
 
 // Exporter runs configured checks and serves their results.

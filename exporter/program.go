@@ -128,7 +128,8 @@ func (p *Program) Run(ctx context.Context) int {
 	}
 	hostname, _ := os.Hostname() // without one, replicas may look at the same moments
 	e, err := New(Options{
-		ConfigFile: f.configFile, Catalog: p.Catalog, Logger: log, Memories: memories, Discover: p.discoverer(ctx, f), Manager: p.Manager,
+		ConfigFile: f.configFile, Catalog: p.Catalog, Logger: log, Memories: memories, Manager: p.Manager,
+		Discover: p.discoverer(ctx, f), DiscoverCommand: p.finder(f).Command(f.configFile),
 		Seed: hostname + " " + strings.Join(*f.web.WebListenAddresses, " "),
 	})
 	if err == nil {

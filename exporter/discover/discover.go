@@ -130,6 +130,26 @@ type Finder struct {
 	products []product // nil: those of this version
 }
 
+// Command is the line of a shell that writes what this finder finds into the
+// file: as the same user and with the same login, because another one may see
+// less, and what he does not see would be watched no more.
+func (f *Finder) Command(file string) string {
+	words := []string{"belfry_exporter", "--discover"}
+	add := func(flag, value string) {
+		if value != "" {
+			words = append(words, "--discover."+flag+"="+shellQuote(value))
+		}
+	}
+	add("root", f.root())
+	add("rabbitmq-user", f.RabbitMQUser)
+	add("rabbitmq-password-file", f.RabbitMQPasswordFile)
+	line := strings.Join(words, " ")
+	if a := self(); a.UID != 0 {
+		return "sudo -H -u " + shellQuote(a.Name) + " " + line + " | sudo tee " + shellQuote(file)
+	}
+	return line + " > " + shellQuote(file)
+}
+
 const (
 	defaultLimit = 10 * time.Second
 	// maxCandidates bounds how many things of one product are examined.

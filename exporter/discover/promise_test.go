@@ -186,3 +186,24 @@ func TestRetain(t *testing.T) {
 		}
 	}
 }
+
+// The printed configuration is found by the same user with the same login: as
+// another one, servers would be missing in it.
+func TestCommand(t *testing.T) {
+	prefix, suffix := "", " > /etc/belfry/exporter.yml"
+	if a := self(); a.UID != 0 {
+		prefix, suffix = "sudo -H -u "+shellQuote(a.Name)+" ", " | sudo tee /etc/belfry/exporter.yml"
+	}
+	for _, c := range []struct {
+		finder Finder
+		want   string
+	}{
+		{Finder{Root: "/"}, "belfry_exporter --discover"},
+		{Finder{Root: "/host"}, "belfry_exporter --discover --discover.root=/host"},
+		{Finder{RabbitMQUser: "mon itor", RabbitMQPasswordFile: "/etc/belfry/pw"}, "belfry_exporter --discover --discover.rabbitmq-user='mon itor' --discover.rabbitmq-password-file=/etc/belfry/pw"},
+	} {
+		if got, want := c.finder.Command("/etc/belfry/exporter.yml"), prefix+c.want+suffix; got != want {
+			t.Errorf("%+v.Command = %s; want %s", c.finder, got, want)
+		}
+	}
+}
