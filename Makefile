@@ -21,6 +21,7 @@ all:
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build $(FLAGS) -o bin/ ./plugins/*/check_* ./exporter/belfry_exporter
 	@CGO_ENABLED=0 $(GO) run ./generate/belfry_aliases bin
+	@touch bin/.built
 
 # install.sh brings Debian's packages of the servers, without starting,
 # stopping or replacing any service of the machine.
@@ -66,7 +67,10 @@ new:
 	@test -n "$(NAME)" || { echo "usage: make new NAME=redis_memory"; exit 2; }
 	$(GO) run ./generate/belfry_new $(NAME)
 
-install: all install-units
+# What "make" built is not built again: root often has no Go in its path (sudo sets its own), and git tells it nothing
+# about a checkout that is somebody else's, without which go does not build.
+install: install-units
+	@test -e bin/.built && test -z "$$(find go.mod go.sum common exporter plugins -type f -newer bin/.built -print -quit)" || $(MAKE) all
 	install -d $(DESTDIR)$(PREFIX)/lib/nagios/plugins $(DESTDIR)$(PREFIX)/bin
 	cp -P bin/check_* $(DESTDIR)$(PREFIX)/lib/nagios/plugins/
 	install bin/belfry_exporter $(DESTDIR)$(PREFIX)/bin/
