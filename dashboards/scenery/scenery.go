@@ -180,8 +180,9 @@ func (s *Scenery) settings() []scene.Setting {
 	pair["host"] = []string{address(s.primary), address(s.standby)}
 	webhooks := broker("second")
 	webhooks["queue"] = []string{"outgoing_webhooks"}
-	// Workers of another bed on the machine look the same.
-	ours := scene.One(map[string]string{"parent": strconv.Itoa(os.Getpid())})
+	// Workers of another bed on the machine look the same, and what the kernel
+	// kills there is told here, too.
+	ours := scene.One(map[string]string{"parent": strconv.Itoa(os.Getpid()), "oom-window": "1s"})
 	dumps := scene.One(map[string]string{"path": filepath.Join(s.dumps, "*.dump"), "content": "database=*"})
 	return []scene.Setting{
 		{Check: "send_receive_time", Target: "chat.example", Options: scene.One(map[string]string{"sender-zuliprc": s.files["sender"], "receiver-zuliprc": s.files["receiver"]})},
