@@ -17,7 +17,9 @@ import (
 // The commands of the tutorial do what it says, one after the other in one
 // shell of an ordinary user, with the shipped files. Ports are others than
 // those that it names, and times shorter: the rules' (see hasten), and looks,
-// scrapes and evaluations of each second.
+// scrapes and evaluations of each second. What the kernel kills on this machine
+// meanwhile, in another test, is the check's business for a second only. What
+// it runs by "go run" is built before, because that user has no cache here.
 func TestTutorial(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../docs/tutorials/prometheus.md")
