@@ -216,13 +216,13 @@ func (a audience) documented(t *testing.T) {
 func (a audience) probes(t *testing.T) {
 	t.Helper()
 	for file, b := range a.boards {
-		w := a.window(time.Minute)
-		s := promquery.Scope(b, w, a.scrape)
-		if _, ok := s.Values["target"]; !ok {
+		if _, ok := promquery.Scope(b, a.window(time.Minute), a.scrape).Values["target"]; !ok {
 			continue
 		}
-		s.Values["job"], s.Values["target"] = []string{"belfry-probe"}, []string{probed}
 		testbed.WaitFor(t, time.Minute, file+": targets at /probe", func() error {
+			w := a.window(time.Minute) // what is scraped while we wait counts
+			s := promquery.Scope(b, w, a.scrape)
+			s.Values["job"], s.Values["target"] = []string{"belfry-probe"}, []string{probed}
 			for _, p := range b.Panels {
 				if strings.Contains(p.Targets[0].Expr, "belfry_check_") || strings.Contains(p.Targets[0].Expr, "_distribution_") || strings.Contains(p.Targets[0].Expr, "belfry_exporter_") {
 					continue
