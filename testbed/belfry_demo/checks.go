@@ -25,6 +25,7 @@ func (s *stage) settings(account string) []scene.Setting {
 		{Check: "backup", Target: "pgbackrest", Options: scene.One(s.backrestOptions(account))},
 		{Check: "backup", Target: "dumps", Options: scene.One(map[string]string{"path": s.dumps})},
 		{Check: "worker_memory", Target: "workers"},
+		{Check: "cron_file", Target: "copy-uploads", Options: scene.One(map[string]string{"file": s.verdict})},
 	}
 }
 

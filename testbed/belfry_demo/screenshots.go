@@ -93,6 +93,9 @@ func (s *stage) awaitLooks(ctx context.Context, n int) error {
 			return errInterrupted
 		}
 		s.traffic()
+		if err := s.job(); err != nil {
+			return err
+		}
 		text, err := s.exporter.Get("/api/v1/checks")
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/belfry-monitoring/belfry/testbed"
@@ -32,6 +33,7 @@ type stage struct {
 	backrest         *testbed.PgBackRest
 	backrestInfo     string // what pgBackRest says, written by cron
 	dumps            string
+	verdict          string // of a job, written by cron
 	zulip            *zulipserver.Server
 	plugins          string                       // directory of the binaries, open to every user
 	files            map[string]map[string]string // by account, then by name: secrets and the like
@@ -62,15 +64,23 @@ func (s *stage) backups() error {
 	s.backrest = s.bed.PgBackRest(s.primary)
 	s.backrest.Backup("full")
 	s.standby.WaitStreaming()
-	s.cron()
 	s.dumps = s.bed.MkdirFor(exporterAccount, "dumps", 0o755)
 	s.primary.Dump("postgres", filepath.Join(s.dumps, "zulip.dump"))
-	return nil
+	return s.cron()
 }
 
-// cron is the job of the repository's owner that others read.
-func (s *stage) cron() {
+// cron is two jobs that others read: the repository's owner's, and one that
+// leaves its verdict.
+func (s *stage) cron() error {
 	s.backrestInfo = s.bed.WriteFileFor(s.backrest.Account, "pgbackrest-info.json", s.backrest.Info(), 0o644)
+	return s.job()
+}
+
+// job renames the verdict into its place, so that nobody reads half of it.
+func (s *stage) job() error {
+	fresh := s.bed.WriteFileFor("", "copy-uploads.tmp", fmt.Sprintf("%d|0|OK|copied 3410 files\n", time.Now().Unix()), 0o644)
+	s.verdict = strings.TrimSuffix(fresh, ".tmp")
+	return os.Rename(fresh, s.verdict)
 }
 
 func (s *stage) queues() error {
@@ -215,7 +225,9 @@ func (s *stage) watch(ctx context.Context, w *os.File) {
 			s.traffic()
 		}
 		if round%15 == 0 {
-			s.cron()
+			if err := s.cron(); err != nil {
+				s.say("%v", err) // its verdict grows old, and that is seen
+			}
 		}
 		rows := s.rows()
 		if slices.EqualFunc(rows, last, func(a, b row) bool { return a.nagios == b.nagios && a.exporter == b.exporter }) {
