@@ -2,7 +2,6 @@ package discover
 
 import (
 	"bytes"
-	"context"
 	"net"
 	"path"
 	"strconv"
@@ -18,31 +17,19 @@ func isMemcached(args []string) bool { return path.Base(args[0]) == "memcached" 
 // memcached finds servers by their command lines, and whatever listens at the
 // product's port.
 func memcached(m *Machine) []candidate {
-	var list []candidate
-	seen := make(map[string]bool)
-	add := func(network, address string, sure bool) {
-		if !seen[address] {
-			seen[address] = true
-			list = append(list, candidate{address, func(ctx context.Context, a *asker) (Thing, bool) {
-				reply, err := a.say(ctx, network, address, "version\r\n")
-				return memcachedThing(address, sure, reply, err)
-			}})
-		}
-	}
+	q := asked{question: "version\r\n", judge: memcachedThing}
 	for _, p := range m.of(isMemcached) {
 		network, address := memcachedAddress(p.Args)
 		if address == "" {
-			list = append(list, certain("process of "+m.Accounts[p.UID], Thing{
-				Name: "process of user " + m.Accounts[p.UID], Outcome: Unwatched, Text: "memcached runs, and its command line does not say where it listens. " + noCheck,
-			}))
+			q.hidden(m.Accounts[p.UID], "memcached runs, and its command line does not say where it listens.")
 			continue
 		}
-		add(network, address, true)
+		q.add(network, address, true)
 	}
 	if l, ok := m.at(memcachedPort); ok {
-		add("tcp", net.JoinHostPort(l.host(), strconv.Itoa(memcachedPort)), false)
+		q.add("tcp", net.JoinHostPort(l.host(), strconv.Itoa(memcachedPort)), false)
 	}
-	return list
+	return q.list
 }
 
 // memcachedAddress reads -p, -l and -s of memcached(1), with the value in the

@@ -2,7 +2,6 @@ package discover
 
 import (
 	"bytes"
-	"context"
 	"net"
 	"path"
 	"strconv"
@@ -28,17 +27,7 @@ func isRedis(args []string) bool {
 // redis finds servers by their titles, and whatever listens at the product's
 // port.
 func redis(m *Machine) []candidate {
-	var list []candidate
-	seen := make(map[string]bool)
-	add := func(network, address string, sure bool) {
-		if !seen[address] {
-			seen[address] = true
-			list = append(list, candidate{address, func(ctx context.Context, a *asker) (Thing, bool) {
-				reply, err := a.say(ctx, network, address, "PING\r\n")
-				return redisThing(address, sure, reply, err)
-			}})
-		}
-	}
+	q := asked{question: "PING\r\n", judge: redisThing}
 	for _, p := range m.of(isRedis) {
 		network, address := redisAddress(p.Args)
 		if address == "" { // no title: started a moment ago, or set_proc_title is off
@@ -48,17 +37,15 @@ func redis(m *Machine) []candidate {
 		}
 		switch {
 		case address == "":
-			list = append(list, certain("process of "+m.Accounts[p.UID], Thing{
-				Name: "process of user " + m.Accounts[p.UID], Outcome: Unwatched, Text: "Redis runs, and its title does not say where it listens. " + noCheck,
-			}))
+			q.hidden(m.Accounts[p.UID], "Redis runs, and its title does not say where it listens.")
 		default:
-			add(network, address, true)
+			q.add(network, address, true)
 		}
 	}
 	if l, ok := m.at(redisPort); ok {
-		add("tcp", net.JoinHostPort(l.host(), strconv.Itoa(redisPort)), false)
+		q.add("tcp", net.JoinHostPort(l.host(), strconv.Itoa(redisPort)), false)
 	}
-	return list
+	return q.list
 }
 
 // redisAddress reads where a server listens out of its title.
@@ -86,8 +73,6 @@ func redisAddress(args []string) (network, address string) {
 	}
 	return "tcp", net.JoinHostPort(host, port)
 }
-
-const noCheck = "No check of this version looks at it."
 
 // redisThing judges the reply to PING. A server that asks for a password says
 // so, which is all that is to be known.

@@ -1,22 +1,13 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"math"
-	"net/http"
-	"net/url"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/belfry-monitoring/belfry/testbed"
@@ -60,18 +51,6 @@ func (b *bench) scale() error {
 }
 
 type scaleTables struct{ scrape, delay, flat, cost *section }
-
-// buildBlackbox builds the blackbox exporter of the module beside this file.
-func (b *bench) buildBlackbox() (string, error) {
-	path := filepath.Join(b.bed.MkdirFor("nobody", "blackbox-bin", 0o755), "blackbox_exporter")
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, "github.com/prometheus/blackbox_exporter")
-	cmd.Dir = "testbed/belfry_bench/blackbox"
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build blackbox_exporter: %w\n%s", err, out)
-	}
-	return path, os.Chmod(path, 0o755)
-}
 
 // exporterOf starts the exporter with n checks.
 func (b *bench) exporterOf(n int, t *targets, name string) *testbed.Exporter {
@@ -292,165 +271,4 @@ func average(all []usage, f func(usage) float64) float64 {
 		sum += f(u)
 	}
 	return sum / float64(len(all))
-}
-
-// scraped is an answer of /metrics.
-type scraped struct {
-	text   []byte
-	series int
-	value  map[string]float64 // of the exporter's and the runtime's own
-	states map[string]float64 // verdicts by target
-}
-
-// scrapeOf scrapes as Prometheus does, compressed.
-func scrapeOf(address string) (scraped, error) {
-	s := scraped{value: make(map[string]float64), states: make(map[string]float64)}
-	response, err := http.Get(address)
-	if err != nil {
-		return s, err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return s, fmt.Errorf("GET %s: %s", address, response.Status)
-	}
-	if s.text, err = io.ReadAll(io.LimitReader(response.Body, 1<<30)); err != nil {
-		return s, err
-	}
-	lines := bufio.NewScanner(bytes.NewReader(s.text))
-	for lines.Scan() {
-		name, value, ok := strings.Cut(lines.Text(), "} ")
-		if ok {
-			name += "}"
-		} else {
-			name, value, ok = strings.Cut(lines.Text(), " ")
-		}
-		if !ok || strings.HasPrefix(name, "#") {
-			continue
-		}
-		s.series++
-		number, err := strconv.ParseFloat(value, 64)
-		if err != nil {
-			continue
-		}
-		if strings.HasPrefix(name, "go_") || strings.HasPrefix(name, "belfry_exporter_") {
-			s.value[name] = number
-		} else if labels, ok := strings.CutPrefix(name, "belfry_check_state{"); ok {
-			s.states[labels] = number
-		}
-	}
-	return s, lines.Err()
-}
-
-func (s scraped) goroutines() int { return int(s.value["go_goroutines"]) }
-
-// wrong counts the checks that have not the verdict they should: CRITICAL for
-// every fifth, which hangs, OK for the others.
-func (s scraped) wrong(n int) int {
-	wrong := n - len(s.states)
-	for labels, state := range s.states {
-		_, number, _ := strings.Cut(labels, "target-")
-		number, _, _ = strings.Cut(number, `"`)
-		i, err := strconv.Atoi(number)
-		want := 0.0
-		if i%oneInHangs == 0 {
-			want = 2
-		}
-		if err != nil || state != want {
-			wrong++
-		}
-	}
-	return wrong
-}
-
-// delay returns within how many seconds half, 99 % and all looks since the
-// earlier scrape have begun: bounds of the histogram's buckets.
-func (s scraped) delay(since scraped) (half, most, all, looks float64) {
-	type bucket struct{ bound, count float64 }
-	var buckets []bucket
-	const prefix = `belfry_exporter_look_delay_seconds_bucket{le="`
-	for name, count := range s.value {
-		if rest, ok := strings.CutPrefix(name, prefix); ok {
-			bound, err := strconv.ParseFloat(strings.TrimSuffix(rest, `"}`), 64)
-			if err == nil {
-				buckets = append(buckets, bucket{bound, count - since.value[name]})
-			}
-		}
-	}
-	slices.SortFunc(buckets, func(a, b bucket) int { return cmp.Compare(a.bound, b.bound) })
-	if len(buckets) == 0 {
-		return math.Inf(1), math.Inf(1), math.Inf(1), 0
-	}
-	looks = buckets[len(buckets)-1].count
-	within := func(share float64) float64 {
-		for _, b := range buckets {
-			if b.count >= share*looks {
-				return b.bound
-			}
-		}
-		return math.Inf(1)
-	}
-	return within(0.5), within(0.99), within(1), looks
-}
-
-// read reads an answer in the given encoding to its end and returns its size.
-func read(address, encoding string) (int, error) {
-	request, err := http.NewRequest(http.MethodGet, address, nil)
-	if err != nil {
-		return 0, err
-	}
-	request.Header.Set("Accept-Encoding", encoding)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	defer response.Body.Close()
-	size, err := io.Copy(io.Discard, response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("GET %s: %s", address, response.Status)
-	}
-	return int(size), err
-}
-
-// blackbox is a running blackbox exporter.
-type blackbox struct {
-	server          *testbed.Server
-	url             string
-	client          *http.Client
-	asked, mistaken atomic.Int64
-}
-
-func (b *bench) blackbox(binary, name string) *blackbox {
-	config := b.bed.WriteFileFor("nobody", name+".yml", "modules:\n  banner:\n    prober: tcp\n    timeout: 5s\n    tcp:\n      query_response:\n        - expect: \"^220 \"\n", 0o644)
-	address := "127.0.0.1:" + strconv.Itoa(b.bed.Port())
-	x := &blackbox{url: "http://" + address, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1000}}}
-	x.server = b.bed.Program("nobody", name, []string{binary, "--config.file=" + config, "--web.listen-address=" + address, "--log.level=error"}, func() error {
-		_, err := scrapeOf(x.url + "/metrics")
-		return err
-	})
-	return x
-}
-
-// probe asks for one probe and counts it, and also when its answer is wrong.
-func (x *blackbox) probe(target string, hangs bool) {
-	x.asked.Add(1)
-	request, err := http.NewRequest(http.MethodGet, x.url+"/probe?module=banner&target="+url.QueryEscape(target), nil)
-	if err != nil {
-		x.mistaken.Add(1)
-		return
-	}
-	request.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "10")
-	response, err := x.client.Do(request)
-	if err != nil {
-		x.mistaken.Add(1)
-		return
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	want := "\nprobe_success 1\n"
-	if hangs {
-		want = "\nprobe_success 0\n"
-	}
-	if err != nil || !bytes.Contains(body, []byte(want)) {
-		x.mistaken.Add(1)
-	}
 }
