@@ -87,7 +87,7 @@ func TestSlowReadersKeepNobodyElseOut(t *testing.T) {
 func TestForgetEnvironment(t *testing.T) {
 	var gone []string
 	forgetEnvironment([]string{
-		"PATH=/bin", "HOME=/root", "LC_ALL=C", "LISTEN_FDS=1", "GOMEMLIMIT=1GiB", "TZ=UTC",
+		"PATH=/bin", "HOME=/home/belfry", "LC_ALL=C", "LISTEN_FDS=1", "GOMEMLIMIT=1GiB", "TZ=UTC",
 		"PGPASSWORD=x", "HTTPS_PROXY=http://proxy", "AWS_SECRET_ACCESS_KEY=x", "PGSERVICEFILE=/x", "LCX=1", "EMPTY=",
 	}, func(name string) error {
 		gone = append(gone, name)

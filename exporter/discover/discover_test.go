@@ -81,7 +81,7 @@ func FuzzYAML(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name, text string) {
 		if name == "" || !utf8.ValidString(name) {
-			t.Skip()
+			return // such a thing has no name, or is never printed
 		}
 		d := example(name, text)
 		out, err := d.YAML()

@@ -27,8 +27,12 @@ type Socket struct {
 // listening is the state TCP_LISTEN (include/net/tcp_states.h).
 const listening = "0A"
 
-// parseTCP reads /proc/net/tcp or tcp6 (proc(5)): the sockets that listen.
-func parseTCP(data []byte) ([]Listener, error) {
+// parseTCP reads this machine's /proc/net/tcp or tcp6.
+func parseTCP(data []byte) ([]Listener, error) { return parseTCPOf(binary.NativeEndian, data) }
+
+// parseTCPOf reads /proc/net/tcp or tcp6 (proc(5)) of a machine of that byte
+// order: the sockets that listen.
+func parseTCPOf(order binary.ByteOrder, data []byte) ([]Listener, error) {
 	var list []Listener
 	for i, line := range bytes.Split(data, []byte("\n")) {
 		fields := bytes.Fields(line)
@@ -41,7 +45,7 @@ func parseTCP(data []byte) ([]Listener, error) {
 		if string(fields[3]) != listening {
 			continue
 		}
-		addr, port, err := parseEndpoint(string(fields[1]))
+		addr, port, err := parseEndpoint(order, string(fields[1]))
 		uid, err1 := strconv.Atoi(string(fields[7]))
 		inode, err2 := strconv.ParseUint(string(fields[9]), 10, 64)
 		if err = errors.Join(err, err1, err2); err != nil {
@@ -54,16 +58,16 @@ func parseTCP(data []byte) ([]Listener, error) {
 
 var errEndpoint = errors.New("not an address and a port in hexadecimal")
 
-// parseEndpoint reads 0100007F:1538: words of 32 bits as the machine keeps
-// them, and the port.
-func parseEndpoint(text string) (netip.Addr, uint16, error) {
+// parseEndpoint reads 0100007F:1538: words of 32 bits in the machine's byte
+// order, and the port.
+func parseEndpoint(order binary.ByteOrder, text string) (netip.Addr, uint16, error) {
 	words, port, ok := bytes.Cut([]byte(text), []byte(":"))
 	raw := make([]byte, len(words)/2)
 	if _, err := hex.Decode(raw, words); !ok || err != nil || len(raw) != 4 && len(raw) != 16 {
 		return netip.Addr{}, 0, errEndpoint
 	}
 	for i := 0; i < len(raw); i += 4 {
-		binary.NativeEndian.PutUint32(raw[i:], binary.BigEndian.Uint32(raw[i:]))
+		order.PutUint32(raw[i:], binary.BigEndian.Uint32(raw[i:]))
 	}
 	number, err := strconv.ParseUint(string(port), 16, 16)
 	if err != nil {

@@ -13,9 +13,6 @@ import (
 const tcpHeading = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 
 func TestParseTCP(t *testing.T) {
-	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
-		t.Skip("recorded on a machine of the other byte order")
-	}
 	for _, tt := range []struct{ name, text, want, err string }{
 		{"recorded", tcpHeading +
 			"   0: 0100007F:8769 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 3606187 2 00000000b7435863 100 0 0 10 0\n" +
@@ -33,14 +30,18 @@ func TestParseTCP(t *testing.T) {
 		{"no address", tcpHeading + "   0: 0100007F8769 00000000:0000 0A 0:0 0:0 0 0 0 1 1", "", "line 2: not an address"},
 		{"no inode", tcpHeading + "   0: 0100007F:8769 00000000:0000 0A 0:0 0:0 0 0 0 x 1", "", "line 2: strconv"},
 	} {
-		list, err := parseTCP([]byte(tt.text))
+		list, err := parseTCPOf(binary.LittleEndian, []byte(tt.text)) // as it was recorded
 		var got []string
 		for _, l := range list {
 			got = append(got, fmt.Sprintf("%s:%d of %d [%d]", l.Addr, l.Port, l.UID, l.Inode))
 		}
 		if strings.Join(got, ", ") != tt.want || (err != nil) != (tt.err != "") || err != nil && !strings.Contains(err.Error(), tt.err) {
-			t.Errorf("%s: parseTCP = %q, %v; want %q, %q", tt.name, strings.Join(got, ", "), err, tt.want, tt.err)
+			t.Errorf("%s: parseTCPOf = %q, %v; want %q, %q", tt.name, strings.Join(got, ", "), err, tt.want, tt.err)
 		}
+	}
+	big := tcpHeading + "   0: 7F000001:8769 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 2 0 100 0 0 10 0\n"
+	if list, err := parseTCPOf(binary.BigEndian, []byte(big)); err != nil || len(list) != 1 || list[0].Addr.String() != "127.0.0.1" {
+		t.Errorf("parseTCPOf(big-endian) = %+v, %v; want 127.0.0.1", list, err)
 	}
 }
 

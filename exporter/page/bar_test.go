@@ -96,7 +96,7 @@ func FuzzBar(f *testing.F) {
 	f.Add(0.0, 0.0, 5.0, 5.0, 5.0, true, true)
 	f.Fuzz(func(t *testing.T, ws, we, cs, ce, judged float64, wInside, cInside bool) {
 		if math.IsNaN(ws+we) || math.IsNaN(cs+ce) || ws > we || cs > ce {
-			t.Skip()
+			return // no range
 		}
 		v := &check.Value{
 			Metric: rows, Judged: judged, Warning: &check.Range{Start: ws, End: we, Inside: wInside}, Critical: &check.Range{Start: cs, End: ce, Inside: cInside},

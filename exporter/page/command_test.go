@@ -46,7 +46,7 @@ func FuzzQuote(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(text, "\x00") || len(text) > 10000 {
-			t.Skip() // no argument holds it
+			return // no argument holds it
 		}
 		if got := shell(t, quote(text)); got != text+"\x00" {
 			t.Errorf("quote(%q) = %s, which a shell reads as %q", text, quote(text), got)

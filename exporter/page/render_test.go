@@ -226,7 +226,7 @@ func FuzzForeignText(f *testing.F) {
 	want := structure(f, poisoned(f, "harmless"))
 	f.Fuzz(func(t *testing.T, text string) {
 		if text == "" || len(text) > 2000 {
-			t.Skip()
+			return // nothing to compare, or more than a page shows
 		}
 		page := poisoned(t, text)
 		if got := structure(t, page); len(got) != len(want) && strings.TrimSpace(text) != "" && check.Clean(text) != "" {

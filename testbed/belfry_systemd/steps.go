@@ -66,10 +66,10 @@ systemctl daemon-reload`,
 			see: "id belfry", want: "uid=.*belfry",
 		},
 		{
-			name: "without a configuration it discovers", do: "mv /etc/belfry/exporter.yml /root/given.yml\nsystemctl start belfry-exporter\ncurl -fsS http://127.0.0.1:19742/-/healthy",
+			name: "without a configuration it discovers", do: "mv /etc/belfry/exporter.yml /srv/given.yml\nsystemctl start belfry-exporter\ncurl -fsS http://127.0.0.1:19742/-/healthy",
 			see: exporter, want: "(?s)StatusText=[0-9]+ check.*ActiveState=active|(?s)ActiveState=active.*StatusText=[0-9]+ check",
 		},
-		{name: "the exporter starts, and is ready when it serves", do: "mv /root/given.yml /etc/belfry/exporter.yml\nsystemctl restart belfry-exporter\ncurl -fsS http://127.0.0.1:19742/-/healthy", see: exporter, want: "ActiveState=active"},
+		{name: "the exporter starts, and is ready when it serves", do: "mv /srv/given.yml /etc/belfry/exporter.yml\nsystemctl restart belfry-exporter\ncurl -fsS http://127.0.0.1:19742/-/healthy", see: exporter, want: "ActiveState=active"},
 		{name: "its status counts the checks", see: exporter, want: "StatusText=4 checks: 1 CRITICAL, 1 UNKNOWN, 2 OK"},
 		{
 			name: "the credential is read: the broker is asked, and refuses", see: metrics,
@@ -96,10 +96,10 @@ systemctl restart belfry-exporter`,
 		},
 		{name: "its memory is kept", see: "systemctl stop belfry-exporter; stat -c '%U %a' /var/lib/belfry-exporter; ls /var/lib/belfry-exporter; systemctl start belfry-exporter", want: "belfry 700\nexporter-backup-"},
 		{name: "a good configuration is reloaded", do: "sed -i 's/target: dumps/target: renamed/' /etc/belfry/exporter.yml\nsystemctl reload belfry-exporter", see: metrics, want: `belfry_check_state\{check="backup",target="renamed"\} 0`},
-		{name: "a wrong one fails the reload", do: "cp -p /etc/belfry/exporter.yml /root/good.yml\necho nonsense >/etc/belfry/exporter.yml", see: "systemctl reload belfry-exporter", exit: 1, want: "failed"},
+		{name: "a wrong one fails the reload", do: "cp -p /etc/belfry/exporter.yml /srv/good.yml\necho nonsense >/etc/belfry/exporter.yml", see: "systemctl reload belfry-exporter", exit: 1, want: "failed"},
 		{name: "and changes nothing", see: exporter, want: "(?s)StatusText=4 checks: [^;]*\n.*ActiveState=active"},
 		{name: "a SIGHUP that is refused stands in the status", do: "systemctl kill -s HUP --kill-who=main belfry-exporter", see: exporter, want: "StatusText=4 checks: .*; the configuration was refused at the last reload"},
-		{name: "the right one again", do: "cat /root/good.yml >/etc/belfry/exporter.yml\nsystemctl reload belfry-exporter", see: exporter, want: `StatusText=4 checks: 1 CRITICAL, 3 OK\n`},
+		{name: "the right one again", do: "cat /srv/good.yml >/etc/belfry/exporter.yml\nsystemctl reload belfry-exporter", see: exporter, want: `StatusText=4 checks: 1 CRITICAL, 3 OK\n`},
 		{
 			name: "the watchdog starts a frozen exporter anew",
 			do: `printf '[Service]\nWatchdogSec=4s\n' >/etc/systemd/system/belfry-exporter.service.d/watchdog.conf
@@ -151,11 +151,11 @@ systemctl start belfry-check@other.service`,
 		},
 		{
 			name: "a start that fails leaves the verdict to grow old, and says so",
-			do: `cp -p /var/lib/belfry-check/other/verdict /root/verdict
+			do: `cp -p /var/lib/belfry-check/other/verdict /srv/verdict
 printf '[Service]\nUser=nosuchuser\n' >/etc/systemd/system/belfry-check@other.service.d/user.conf
 systemctl daemon-reload
 systemctl start belfry-check@other.service || true
-cmp /var/lib/belfry-check/other/verdict /root/verdict`,
+cmp /var/lib/belfry-check/other/verdict /srv/verdict`,
 			see: "systemctl show -p ActiveState,ExecMainStatus belfry-check@other.service", want: "(?s)ExecMainStatus=217.*ActiveState=failed",
 		},
 		{name: "so does a file without CHECK=", do: "echo CHEK=check_backup >/etc/belfry/checks/empty\nsystemctl start belfry-check@empty.service || true", see: "systemctl show -p ActiveState belfry-check@empty.service; ls /var/lib/belfry-check/empty", want: "^ActiveState=failed\n$"},
@@ -166,8 +166,8 @@ mkdir /etc/systemd/system/belfry-check@dumps.timer.d
 printf '[Timer]\nOnCalendar=\nOnCalendar=*:*:0/2\nRandomizedDelaySec=0\n' >/etc/systemd/system/belfry-check@dumps.timer.d/interval.conf
 systemctl daemon-reload
 systemctl enable --now belfry-check@dumps.timer
-cp /var/lib/belfry-check/dumps/verdict /root/verdict`,
-			see: "cmp -s /var/lib/belfry-check/dumps/verdict /root/verdict || cat /var/lib/belfry-check/dumps/verdict", want: `^\d+\|0\|OK\|`,
+cp /var/lib/belfry-check/dumps/verdict /srv/verdict`,
+			see: "cmp -s /var/lib/belfry-check/dumps/verdict /srv/verdict || cat /var/lib/belfry-check/dumps/verdict", want: `^\d+\|0\|OK\|`,
 		},
 		{name: "nothing else has failed", do: "systemctl stop belfry-check@dumps.timer belfry-exporter.socket belfry-exporter", see: "systemctl --failed --plain --no-legend", want: `^belfry-check@empty\.service .*\nbelfry-check@other\.service .*\n$`},
 	}
